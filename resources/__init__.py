@@ -1,0 +1,1 @@
+"""Data of the application: scripts, environments, themes, words, fonts, icons."""
