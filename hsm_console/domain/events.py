@@ -100,7 +100,7 @@ class LogExported(Event, frozen=True, kw_only=True, tag="log-exported"):
 
 
 class ReceiptIssued(Event, frozen=True, kw_only=True, tag="receipt-issued"):
-    """A receipt for entry `index` was made under the checkpoint of `size`. medium: png, pdf, tlog-proof, screen, printer."""
+    """A receipt for entry `index` was made under the checkpoint of `size`. medium: png, pdf, tlog-proof or screen."""
 
     index: int
     size: int

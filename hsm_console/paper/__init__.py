@@ -1,1 +1,4 @@
-"""Printed pages: fonts, headers, watermark, grouped hex, QR codes. Drawn in the core, so that paper is the same without a display."""
+"""Printed pages: fonts, headers, watermark, grouped hex, QR codes.
+
+Drawn in the core and not by Qt, so that paper is the same from a machine without a display.
+"""
