@@ -52,6 +52,9 @@ class ScriptSummary(msgspec.Struct, frozen=True, kw_only=True):
     roles: dict[str, int]
     quorum: str  # "2 of 3 custodians"
     parameters: dict[str, tuple[str, ...]]
+    questions: dict[str, str] = {}  # parameter → what is asked for; a parameter with no values is free text
+    examples: dict[str, str] = {}  # parameter of free text → one example
+    patterns: dict[str, str] = {}  # parameter of free text → the regular expression that the whole text matches
 
 
 class OpenCeremony(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,6 +81,8 @@ class StepView(msgspec.Struct, frozen=True, kw_only=True):
     facts: dict[str, str] = {}
     done_by: str = ""
     done_ms: int = 0
+    asks: dict[str, str] = {}  # facts to type at this step: name (key of the answer's facts) → the question
+    evidence: str = ""
 
 
 class ApprovalView(msgspec.Struct, frozen=True, kw_only=True):
@@ -168,6 +173,9 @@ class CeremonyView(msgspec.Struct, frozen=True, kw_only=True):
     sign_offs: tuple[ApprovalView, ...] = ()
     receipts: tuple[ReceiptView, ...] = ()
     deviations: tuple[str, ...] = ()
+    deciding: str = ""  # what the quorum decides now: `authorise`, `retry`, `deviation`; empty: nothing
+    sign_off_due: tuple[Seat, ...] = ()
+    approved: tuple[str, ...] = ()  # what the quorum's statement covers, one sentence each
     problem: Problem | None = None
     log_size: int = 0
     log_root: str = ""
