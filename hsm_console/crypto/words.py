@@ -29,7 +29,7 @@ spellbind spheroid spigot spindle spyglass stagehand stagnate stairway standard 
 stopwatch stormy sugar surmount suspense sweatband swelter tactics talon tapeworm tempest tiger tissue tonic topmost
 tracker transit trauma treadmill Trojan trouble tumor tunnel tycoon uncut unearth unwind uproot upset upshot vapor
 village virus Vulcan waffle wallet watchword wayside willow woodlark Zulu
-""".split()
+""".split()  # noqa: SIM905
 
 _ODD = """
 adroitness adviser aftermath aggregate alkali almighty amulet amusement antenna applicant Apollo armistice article
@@ -54,7 +54,7 @@ stethoscope stupendous supportive surrender suspicious sympathy tambourine telep
 tomorrow torpedo tradition travesty trombonist truncated typewriter ultimate undaunted underfoot unicorn unify
 universe unravel upcoming vacancy vagabond vertigo Virginia visitor vocalist voyager warranty Waterloo whimsical
 Wichita Wilmington Wyoming yesteryear Yucatan
-""".split()
+""".split()  # noqa: SIM905
 
 _VALUE_EVEN = {word.lower(): value for value, word in enumerate(_EVEN)}
 _VALUE_ODD = {word.lower(): value for value, word in enumerate(_ODD)}
