@@ -1,0 +1,143 @@
+"""What each role may do, and which roles one person may not hold at once (invariants 5 and 11).
+
+The gateway asks here before everything. The table is data: a role and the actions it grants. What a person
+may do at a step of a ceremony is decided by her seat in it, in the ceremony room.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Sequence
+
+from hsm_console.domain.errors import ExitCode, PolicyRefusal, Problem
+from hsm_console.domain.events import Seat
+from hsm_console.domain.people import Actor, Role
+from hsm_console.policy.environment import Environment
+
+
+class Action(enum.StrEnum):
+    """What somebody may ask of the gateway outside a step of a ceremony."""
+
+    OPEN_CEREMONY = "open-ceremony"
+    ANSWER_STEP = "answer-step"
+    READ_CEREMONY = "read-ceremony"
+    UNLOCK_DEVICE = "unlock-device"
+    LOCK_DEVICE = "lock-device"
+    READ_KEYS = "read-keys"
+    ENROL = "enrol"
+    REVOKE = "revoke"
+    READ_PEOPLE = "read-people"
+    READ_LOG = "read-log"
+    VERIFY_LOG = "verify-log"
+    ISSUE_RECEIPT = "issue-receipt"
+    EXPORT_EVIDENCE = "export-evidence"
+
+
+_READING = frozenset({Action.READ_CEREMONY, Action.READ_KEYS, Action.READ_PEOPLE, Action.ISSUE_RECEIPT})
+_GRANTS: dict[Role, frozenset[Action]] = {
+    Role.ADMINISTRATOR: _READING
+    | {
+        Action.OPEN_CEREMONY,
+        Action.ANSWER_STEP,
+        Action.LOCK_DEVICE,
+        Action.ENROL,
+        Action.REVOKE,
+        Action.READ_LOG,
+        Action.VERIFY_LOG,
+        Action.EXPORT_EVIDENCE,
+    },
+    Role.CUSTODIAN: _READING | {Action.ANSWER_STEP, Action.LOCK_DEVICE},
+    Role.EXECUTIVE: _READING | {Action.ANSWER_STEP, Action.VERIFY_LOG},
+    Role.WITNESS: _READING | {Action.ANSWER_STEP, Action.READ_LOG, Action.VERIFY_LOG},
+    Role.AUDITOR: _READING | {Action.ANSWER_STEP, Action.READ_LOG, Action.VERIFY_LOG, Action.EXPORT_EVIDENCE},
+}
+
+_WORDS: dict[Action, str] = {
+    Action.OPEN_CEREMONY: "open a ceremony",
+    Action.ANSWER_STEP: "take part in a ceremony",
+    Action.READ_CEREMONY: "look at a ceremony",
+    Action.UNLOCK_DEVICE: "unlock the HSM",
+    Action.LOCK_DEVICE: "lock the HSM",
+    Action.READ_KEYS: "look at the keys",
+    Action.ENROL: "enrol people",
+    Action.REVOKE: "revoke a person's certificate",
+    Action.READ_PEOPLE: "look at the people",
+    Action.READ_LOG: "read the audit log",
+    Action.VERIFY_LOG: "verify the audit log",
+    Action.ISSUE_RECEIPT: "print a receipt",
+    Action.EXPORT_EVIDENCE: "export evidence",
+}
+
+
+def granted(roles: Iterable[Role], environment: Environment) -> frozenset[Action]:
+    """Every action that these roles grant here."""
+    held = tuple(roles)
+    found = frozenset().union(*(_GRANTS[role] for role in held)) if held else frozenset[Action]()
+    return found | {Action.UNLOCK_DEVICE} if set(held) & set(environment.unlock.roles) else found
+
+
+def holders(action: Action, environment: Environment) -> tuple[Role, ...]:
+    """The roles that may do this here."""
+    return tuple(role for role in Role if action in granted((role,), environment))
+
+
+def authorise(actor: Actor, action: Action, environment: Environment) -> None:
+    """Raises PolicyRefusal `role-refused` unless one of the actor's roles grants the action (clause S8)."""
+    if action in granted(actor.roles, environment):
+        return
+    mine = " and ".join(role.value for role in actor.roles) or "no role"
+    others = " or ".join(role.value for role in holders(action, environment))
+    raise PolicyRefusal(
+        Problem(
+            code="role-refused",
+            what=f"{actor.name} is here as {mine} and may not {_WORDS[action]}.",
+            todo=f"Ask somebody who is logged in as {others}.",
+            exit_code=ExitCode.POLICY,
+            details={"action": action.value},
+        )
+    )
+
+
+def conflicts(seats: Sequence[Seat], environment: Environment) -> tuple[str, ...]:
+    """Who sits on two seats that this environment does not allow together, one sentence each (clause S8)."""
+    allowed = {frozenset(pair) for pair in environment.seats.may_combine}
+    found = []
+    for index, first in enumerate(seats):
+        for second in seats[index + 1 :]:
+            if first.uid != second.uid:
+                continue
+            if first.role == second.role:
+                found.append(f"{first.name} is seated twice as {first.role.value}.")
+            elif frozenset((first.role, second.role)) not in allowed:
+                found.append(f"{first.name} cannot be {first.role.value} and {second.role.value} in the same ceremony.")
+    return tuple(found)
+
+
+def check_seats(seats: Sequence[Seat], environment: Environment) -> None:
+    """Raises PolicyRefusal `seats-conflict` when one person holds conflicting seats."""
+    found = conflicts(seats, environment)
+    if found:
+        raise PolicyRefusal(
+            Problem(
+                code="seats-conflict",
+                what=" ".join(found),
+                todo="Seat another person in one of the two roles.",
+                exit_code=ExitCode.POLICY,
+            )
+        )
+
+
+def check_passphrase(text: str, environment: Environment) -> None:
+    """Raises PolicyRefusal `passphrase-too-weak`. The text is looked at and forgotten."""
+    least = environment.passphrase.minimum_length
+    if len(text) >= least and len(set(text)) >= min(6, least):
+        return
+    raise PolicyRefusal(
+        Problem(
+            code="passphrase-too-weak",
+            what=f"The passphrase must have at least {least} characters, and not the same few again and again.",
+            todo="Take four or five unrelated words, and write them on the sheet for your own safe.",
+            contact="nobody: the choice is yours",
+            exit_code=ExitCode.POLICY,
+        )
+    )
