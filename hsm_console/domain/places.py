@@ -1,0 +1,33 @@
+"""Where things lie: names inside a workspace, and the run-time directory of its gateway. Pure paths, no I/O.
+
+Sockets do not live in the workspace: its path may be too long for a Unix socket (107 bytes) or on a file system
+that has none. The run-time directory is private to the system user (0700) and named by a digest of the path.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+RUN_DIRECTORY_MODE = 0o700
+
+AUTHORITY = "authority.pem"
+CRL = "crl.pem"
+ROSTER = "roster.json"
+ROSTER_SIGNATURE = "roster.p7s"
+GATEWAY_CERTIFICATE = "gateway/identity.pem"
+GATEWAY_KEY = "gateway/identity.key"
+CREDENTIALS = "credentials"
+
+GATEWAY_SOCKET = "gateway.sock"
+REFUSALS_SOCKET = "refusals.sock"
+RENDEZVOUS = "gateway.json"
+
+
+def run_directory(workspace: Path, *, runtime_root: str, user_id: int) -> Path:
+    """The run-time directory of the workspace's gateway.
+
+    runtime_root: value of XDG_RUNTIME_DIR, empty when unset; user_id: numeric id of the system user.
+    """
+    root = Path(runtime_root) / "hsm-console" if runtime_root else Path("/tmp") / f"hsm-console-{user_id}"  # noqa: S108
+    return root / hashlib.sha256(str(workspace.absolute()).encode()).hexdigest()[:16]
