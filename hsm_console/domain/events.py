@@ -108,6 +108,29 @@ class ReceiptIssued(Event, frozen=True, kw_only=True, tag="receipt-issued"):
     ceremony_id: str = ""
 
 
+class TimeChangeDeclared(Event, frozen=True, kw_only=True, tag="time-change-declared"):
+    """A person says that the workstation's clock is being set, or was. Excuses one step of about that size.
+
+    shift_ms: how far it is moved; positive: ahead. source: the time source it was compared with.
+    """
+
+    shift_ms: int
+    source: str
+    why: str
+
+
+class AlertRaised(Event, frozen=True, kw_only=True, tag="alert-raised"):
+    """A detection rule matched. first, last: the entries it saw; rules_sha256: digest of the rule file."""
+
+    rule: str
+    title: str
+    level: Literal["low", "medium", "high", "critical"]
+    first: int
+    last: int
+    text: str = ""
+    rules_sha256: str = ""
+
+
 # -- access ------------------------------------------------------------------------------------------
 
 
@@ -409,7 +432,7 @@ class CeremonyClosed(Event, frozen=True, kw_only=True, tag="ceremony-closed"):
 
 AnyEvent = (
     LogCreated | PolicyInForce | GatewayStarted | GatewayStopped | LogViewed | LogVerified | LogExported
-    | ReceiptIssued | LoggedOn | LogOnRefused | LoggedOff | ActionRefused | DeviceUnlocked
+    | ReceiptIssued | TimeChangeDeclared | AlertRaised | LoggedOn | LogOnRefused | LoggedOff | ActionRefused | DeviceUnlocked
     | DeviceUnlockRefused | DeviceDown | PersonEnrolled | PersonRevoked | RosterIssued | CrlIssued
     | OperationIntended | OperationSucceeded | OperationFailed | OperationInterrupted | CeremonyOpened
     | StepDone | StepMissed | ChallengeSet | ApprovalGiven | QuorumReached | QuorumDeclined | RetryNeeded
