@@ -16,6 +16,11 @@ DNF_RUN="python3 openssl softhsm poppler-utils mesa-libEGL libglvnd-glx libglvnd
 DNF_TEST="xorg-x11-server-Xvfb xdotool strace sqlite gcc glibc-devel opensc curl"
 DNF_OPTIONAL_TEST="pkcs11-provider opencryptoki"
 
+quietly() { # a command whose chatter matters only when it fails
+    chatter=$(mktemp)
+    if "$@" >"$chatter" 2>&1; then rm -f "$chatter"; else cat "$chatter" >&2; rm -f "$chatter"; return 1; fi
+}
+
 as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"
     elif command -v sudo >/dev/null 2>&1; then sudo "$@"
@@ -40,11 +45,11 @@ apt_missing() { # of a list with alternatives: what is not there, the first know
 apt_install() { # list, optional list
     missing=$(apt_missing "$1")
     if [ -n "$missing" ] && ! apt_known libc6; then
-        as_root apt-get update -qq || fail "apt-get update did not work"
+        quietly as_root apt-get update -qq || fail "apt-get update did not work"
         missing=$(apt_missing "$1")
     elif [ -n "$missing" ] || [ -n "$2" ]; then
         for name in $missing; do
-            apt_known "$name" || { as_root apt-get update -qq || true; missing=$(apt_missing "$1"); break; }
+            apt_known "$name" || { quietly as_root apt-get update -qq || true; missing=$(apt_missing "$1"); break; }
         done
     fi
     for name in $2; do
@@ -53,10 +58,10 @@ apt_install() { # list, optional list
     [ -n "${missing# }" ] || return 0
     say "hsm-console: these system packages are missing and will be installed:$missing"
     # shellcheck disable=SC2086
-    DEBIAN_FRONTEND=noninteractive as_root apt-get install -y -qq --no-install-recommends $missing >/dev/null && return 0
-    as_root apt-get update -qq || true
+    quietly as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing && return 0
+    quietly as_root apt-get update -qq || true
     # shellcheck disable=SC2086
-    DEBIAN_FRONTEND=noninteractive as_root apt-get install -y -qq --no-install-recommends $missing >/dev/null ||
+    quietly as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing ||
         fail "the packages could not be installed:$missing"
 }
 
@@ -69,7 +74,7 @@ dnf_install() { # list, optional list
     [ -n "${missing# }" ] || return 0
     say "hsm-console: these system packages are missing and will be installed:$missing"
     # shellcheck disable=SC2086
-    as_root dnf install -y -q --setopt=install_weak_deps=False $missing || fail "the packages could not be installed:$missing"
+    quietly as_root dnf install -y -q --setopt=install_weak_deps=False $missing || fail "the packages could not be installed:$missing"
 }
 
 system_packages() { # run | test
@@ -103,9 +108,9 @@ environment() { # requirements file; makes or completes .venv when its stamp dif
         "$python" -m venv .venv || fail "$python cannot make a virtual environment (package python3-venv)"
     fi
     say "hsm-console: installing the pinned packages into .venv"
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r "$1" ||
+    quietly .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r "$1" ||
         fail "the pinned packages could not be installed"
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-index --no-build-isolation -e . ||
+    quietly .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-index --no-build-isolation -e . ||
         fail "the application could not be put into .venv"
     printf '%s\n' "$want" >"$stamp"
 }
