@@ -86,7 +86,7 @@ _GRADE_MEANING = {
     Grade.A: "The device's maker attests the key, and the attestation was verified offline.",
     Grade.B: "The maker's tool on this workstation reported the key.",
     Grade.C: "The key's attributes were read back from the token after generation.",
-    Grade.D: "The key was made by software on a workstation (a simulation), not in a hardware module. Protect nothing with it.",
+    Grade.D: "The key was made by software on a workstation (a simulation), not in a hardware module.",
 }
 _GRADE_LIMIT = {
     Grade.A: "It does not prove who was in the room.",
