@@ -83,6 +83,7 @@ class StepView(msgspec.Struct, frozen=True, kw_only=True):
     done_ms: int = 0
     asks: dict[str, str] = {}  # facts to type at this step: name (key of the answer's facts) → the question
     evidence: str = ""
+    confirm: str = ""  # the word to type before an act that cannot be undone (`Perform.confirmed`)
 
 
 class ApprovalView(msgspec.Struct, frozen=True, kw_only=True):
