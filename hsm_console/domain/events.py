@@ -432,8 +432,8 @@ class CeremonyClosed(Event, frozen=True, kw_only=True, tag="ceremony-closed"):
 
 AnyEvent = (
     LogCreated | PolicyInForce | GatewayStarted | GatewayStopped | LogViewed | LogVerified | LogExported
-    | ReceiptIssued | TimeChangeDeclared | AlertRaised | LoggedOn | LogOnRefused | LoggedOff | ActionRefused | DeviceUnlocked
-    | DeviceUnlockRefused | DeviceDown | PersonEnrolled | PersonRevoked | RosterIssued | CrlIssued
+    | ReceiptIssued | TimeChangeDeclared | AlertRaised | LoggedOn | LogOnRefused | LoggedOff | ActionRefused
+    | DeviceUnlocked | DeviceUnlockRefused | DeviceDown | PersonEnrolled | PersonRevoked | RosterIssued | CrlIssued
     | OperationIntended | OperationSucceeded | OperationFailed | OperationInterrupted | CeremonyOpened
     | StepDone | StepMissed | ChallengeSet | ApprovalGiven | QuorumReached | QuorumDeclined | RetryNeeded
     | DeviationRecorded | SignedOff | CeremonyPaused | CeremonyResumed | MinutesWritten | CeremonyClosed
