@@ -11,7 +11,10 @@ _ADMIN = "the administrator of this workstation"
 _TEXTS: dict[str, tuple[str, str, str]] = {
     "passphrase-wrong": (
         "The passphrase does not open {name}.",
-        "Type it again; look at Caps Lock and at the keyboard's language. Nothing is locked by a wrong passphrase. If it is surely right, copy the file again from its medium.",
+        (
+            "Type it again; look at Caps Lock and at the keyboard's language. Nothing is locked by a wrong passphrase. "
+            "If it is surely right, copy the file again from its medium."
+        ),
         "the person who issued the credential, if it is lost: a passphrase cannot be recovered",
     ),
     "credential-missing": (
