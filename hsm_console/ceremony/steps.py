@@ -155,7 +155,7 @@ def software_hash(state: State, step: Step, answer: Confirmed, actor: Actor, con
     facts = others | {"software": context.software_version, "sha256": context.software_sha256}
     if _same_digest(read, context.software_sha256):
         return done(state, step, actor, facts)
-    why = f"Read: {read[:100]}. This software: {context.software_sha256[:LEAST_HASH_DIGITS]}…"
+    why = f"Read: {read[:100]}."
     return missed(state, step, actor, "hash-differs", facts | {"why": why})
 
 
