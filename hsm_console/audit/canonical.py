@@ -1,0 +1,107 @@
+"""Canonical bytes: RFC 8785 (JCS), narrowed to a profile in which all encoders agree (AUDIT 2).
+
+Outside the profile nothing is written: no floats, integers below 2^53, ASCII keys, text in NFC, no duplicate
+keys, no control or bidirectional characters, at most 64 KiB. Inside it the sorted encoder of msgspec and the
+reference encoder `rfc8785` give the same bytes (a property test holds them together), so the fast one is used.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from typing import Any, NoReturn
+
+import msgspec
+
+from hsm_console.domain.errors import ExitCode, InputError, Problem
+
+MAX_BYTES = 64 * 1024
+MAX_INTEGER = (1 << 53) - 1
+MAX_DEPTH = 32
+
+# C0, DEL, C1, line and paragraph separators, bidirectional marks, embeddings, overrides and isolates,
+# and code points that are no characters. Each could make a line look like something it is not.
+_FORBIDDEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufdd0-\ufdef\ufffe\uffff\ud800-\udfff]"
+)
+_encoder = msgspec.json.Encoder(order="sorted")
+
+
+def encode(obj: Any) -> bytes:
+    """RFC 8785 bytes of plain values (dict, list, tuple, str, int, bool, None).
+
+    Raises InputError `canon-refused` for everything outside the profile.
+    """
+    _walk(obj, 0)
+    try:
+        data = _encoder.encode(obj)
+    except (UnicodeEncodeError, ValueError, TypeError) as fault:
+        _refuse(str(fault))
+    if len(data) > MAX_BYTES:
+        _refuse(f"{len(data)} bytes, at most {MAX_BYTES} are written")
+    if not data.isascii() and not unicodedata.is_normalized("NFC", data.decode()):
+        _refuse("text is not in Unicode normal form C")
+    return data
+
+
+def check(data: bytes) -> None:
+    """Raise InputError `canon-refused` unless these bytes are what `encode` writes for their value."""
+    if len(data) > MAX_BYTES:
+        _refuse(f"{len(data)} bytes, at most {MAX_BYTES} are written")
+    try:
+        value = json.loads(data, object_pairs_hook=_no_duplicates, parse_float=_no_float, parse_constant=_no_float)
+    except (ValueError, RecursionError) as fault:
+        _refuse(f"not JSON ({fault})")
+    if encode(value) != data:
+        _refuse("the same value has other canonical bytes")
+
+
+def _walk(value: Any, depth: int) -> None:
+    if depth > MAX_DEPTH:
+        _refuse("nested too deeply")
+    kind = type(value)
+    if kind is str:
+        _check_text(value)
+    elif kind is dict:
+        for key, item in value.items():
+            if type(key) is not str or not key.isascii():
+                _refuse(f"key {key!r} is not ASCII text")
+            _check_text(key)
+            _walk(item, depth + 1)
+    elif kind is list or kind is tuple:
+        for item in value:
+            _walk(item, depth + 1)
+    elif kind is int:
+        if not -MAX_INTEGER <= value <= MAX_INTEGER:
+            _refuse(f"integer {value} is not below 2^53")
+    elif value is not None and kind is not bool:
+        _refuse(f"{kind.__name__} is not written")
+
+
+def _check_text(text: str) -> None:
+    found = _FORBIDDEN.search(text)
+    if found:
+        _refuse(f"forbidden character U+{ord(found[0]):04X} in text")
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        _refuse("a key occurs twice")
+    return result
+
+
+def _no_float(text: str) -> NoReturn:
+    _refuse(f"number {text} is not an integer")
+
+
+def _refuse(why: str) -> NoReturn:
+    raise InputError(
+        Problem(
+            code="canon-refused",
+            what=f"CANON refused: {why}.",
+            todo="Correct the text that was entered (no control characters, no unusual direction marks) and try again.",
+            exit_code=ExitCode.USAGE,
+        )
+    )
