@@ -18,7 +18,7 @@ from hsm_console.ceremony import plans, steps
 from hsm_console.ceremony import state as st
 from hsm_console.ceremony.engine import Context, Decided, done, settled
 from hsm_console.ceremony.problems import key_state, refused, stale
-from hsm_console.ceremony.script import Script, check_parameters, digest, parse, quorum_words
+from hsm_console.ceremony.script import Script, check_parameters, digest, parse, quorum_words, to_log
 from hsm_console.ceremony.script import Step as ScriptStep
 from hsm_console.ceremony.state import State
 from hsm_console.ceremony.texts import clean
@@ -66,7 +66,7 @@ def open_ceremony(
         script_id=script.id,
         script_version=script.version,
         script_sha256=sha256,
-        script=text,
+        script=to_log(text),
         title=script.title,
         simulated=simulated,
         parameters=dict(sorted(request.parameters.items())),

@@ -11,7 +11,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from hsm_console.ceremony import state as st
-from hsm_console.ceremony.script import parse
+from hsm_console.ceremony.script import from_log, parse
 from hsm_console.ceremony.state import State
 from hsm_console.domain import events as ev
 from hsm_console.domain.errors import InputError
@@ -60,7 +60,7 @@ def _opened(recorded: Recorded, event: ev.CeremonyOpened) -> State:
         opened_by=who["uid"],
         opened_name=who["name"],
         correlation=recorded.correlation or recorded.uid,
-        script=event.script,
+        script=from_log(event.script),
         script_id=event.script_id,
         script_version=event.script_version,
         script_sha256=event.script_sha256,
@@ -70,7 +70,7 @@ def _opened(recorded: Recorded, event: ev.CeremonyOpened) -> State:
         predecessor=event.predecessor,
     )
     try:
-        quorum = parse(event.script).quorum
+        quorum = parse(from_log(event.script)).quorum
     except InputError:  # written by other software: shown as it is, never guessed at
         return replace(state, status=st.UNREADABLE)
     return replace(state, needed=quorum.needed, quorum_role=quorum.role)

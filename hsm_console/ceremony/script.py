@@ -28,6 +28,7 @@ _SITE_NAMES = {"pin", "so_pin", "user_pin", "password", "passphrase", "slot", "s
 _SITE_VALUE = re.compile(
     r"pkcs11:|\.so\b|\.dll\b|\bCKU?_[A-Z]|/(usr|opt|lib|etc)/|\bslot\s*=?\s*\d|\bpin\b\W{0,4}\d{4}", re.IGNORECASE
 )
+_LINE_END = "\u240a"  # the visible sign for a line end: log entries hold no control characters
 _BIDI = {*"\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c"}
 
 
@@ -120,6 +121,16 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def to_log(text: str) -> str:
+    """The script as one line, as a log entry carries it: each line end as U+240A, which no script may contain."""
+    return text.replace("\n", _LINE_END)
+
+
+def from_log(line: str) -> str:
+    """The script's exact text again; its digest is the approved one."""
+    return line.replace(_LINE_END, "\n")
+
+
 def spoken(sha256: str) -> str:
     """A hex digest as PGP words in one line."""
     return " ".join(words.encode(bytes.fromhex(sha256)))
@@ -144,7 +155,10 @@ def _check_text(text: str) -> None:
     if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         raise unreadable(f"it is longer than {MAX_BYTES} bytes, more than one log entry carries")
     for number, line in enumerate(text.split("\n"), 1):
-        bad = next((c for c in line if c in _BIDI or unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp")), None)
+        bad = next(
+            (c for c in line if c in _BIDI or c == _LINE_END or unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp")),
+            None,
+        )
         if bad is not None:
             raise unreadable(f"line {number} has the invisible character U+{ord(bad):04X}")
     if not unicodedata.is_normalized("NFC", text):

@@ -300,7 +300,8 @@ class Seat(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CeremonyOpened(Event, frozen=True, kw_only=True, tag="ceremony-opened"):
-    """script: the script's whole text, so that the log alone can replay it; script_sha256 over its UTF-8 bytes."""
+    """script: the script's whole text, so that the log alone can replay it, with each line end as
+    U+240A (entries hold no control characters); script_sha256 over the UTF-8 bytes of the file with its line ends."""
 
     ceremony_id: str
     script_id: str
