@@ -1,0 +1,253 @@
+"""Failures that every kind of token has, in the same words whichever adapter tells them."""
+
+from __future__ import annotations
+
+from hsm_console.domain.errors import NOTHING_DONE, DeviceError, EnvironmentFault, InputError, Problem
+from hsm_console.domain.keys import Algorithm, KeySpec, SignMechanism
+from hsm_console.domain.secret import Secret
+from hsm_console.hsm.port import Unsupported, unsupported
+
+HSM_PEOPLE = "the administrator of the HSM"
+KEY_UNCHANGED = "The key is unchanged."
+PIN_BYTES = (4, 255)
+LABEL_CHARACTERS = 64
+DATA_BYTES = 4096
+RANDOM_BYTES = 1024 * 1024
+
+
+def pin_incorrect(*, left: int | None, ckr: str = "CKR_PIN_INCORRECT") -> DeviceError:
+    """left: tries left before the device locks, when the device tells."""
+    tries = "" if left is None else f" {left} {'try is' if left == 1 else 'tries are'} left before the device locks."
+    return DeviceError(
+        Problem(
+            code="pin-incorrect",
+            what=f"The PIN is not right.{tries}",
+            key_state="The device stays locked. No key was touched.",
+            todo="Read the PIN again from where it is kept, and type it slowly. Do not guess.",
+            contact="the custodian who keeps the PIN",
+            details={"ckr": ckr, **({} if left is None else {"tries_left": str(left)})},
+        )
+    )
+
+
+def pin_locked() -> DeviceError:
+    return DeviceError(
+        Problem(
+            code="pin-locked",
+            what="The user PIN of this device is locked after too many wrong tries. Even the right PIN is refused now.",
+            key_state="The keys are still in the device and unchanged, but nobody can use them until it is unlocked.",
+            todo="The security officer unlocks it with the SO PIN and the vendor's tool. Do not initialise the device: "
+            "that destroys every key in it.",
+            contact="the security officer who keeps the SO PIN",
+            details={"ckr": "CKR_PIN_LOCKED"},
+        )
+    )
+
+
+def already_logged_in() -> DeviceError:
+    return DeviceError(
+        Problem(
+            code="already-logged-in",
+            what="The device is unlocked already. The PIN was not checked.",
+            todo="Lock the device first if this PIN is to be checked.",
+            details={"ckr": "CKR_USER_ALREADY_LOGGED_IN"},
+        )
+    )
+
+
+def not_logged_in() -> DeviceError:
+    return DeviceError(
+        Problem(
+            code="not-logged-in",
+            what="The device is locked. What was asked needs the PIN.",
+            todo="Unlock the device with its PIN, then try again.",
+            contact="the custodian who keeps the PIN",
+            details={"ckr": "CKR_USER_NOT_LOGGED_IN"},
+        )
+    )
+
+
+def label_taken(what: str, *, state: str = NOTHING_DONE) -> DeviceError:
+    """what: which name is taken, as the start of a sentence (“An object with the label “x””)."""
+    return DeviceError(
+        Problem(
+            code="label-taken",
+            what=f"{what} is in the device already.",
+            key_state=state,
+            todo="Choose another label, or find out who made the one that is there. Do not destroy it to make room.",
+            contact=HSM_PEOPLE,
+        )
+    )
+
+
+def token_initialised(label: str) -> DeviceError:
+    return DeviceError(
+        Problem(
+            code="label-taken",
+            what=f"The token “{label}” is initialised already. Initialising it again would destroy every key in it.",
+            todo="Choose an empty token or another folder.",
+            contact=HSM_PEOPLE,
+        )
+    )
+
+
+def object_missing(object_id: bytes) -> DeviceError:
+    return DeviceError(
+        Problem(
+            code="object-missing",
+            what="There is no key with this id in the device.",
+            todo="List the keys in the device and compare. If the key should be there, stop and call.",
+            contact=HSM_PEOPLE,
+            details={"object_id": object_id.hex(), "ckr": "CKR_OBJECT_HANDLE_INVALID"},
+        )
+    )
+
+
+def object_ambiguous(object_id: bytes, count: int) -> DeviceError:
+    return DeviceError(
+        Problem(
+            code="object-ambiguous",
+            what=f"{count} keys in the device carry the same id. The console does not choose between them.",
+            key_state="Nothing has been done; all of them are unchanged.",
+            todo="Find out which tool made the others. Give them another id with that tool.",
+            contact=HSM_PEOPLE,
+            details={"object_id": object_id.hex(), "count": str(count)},
+        )
+    )
+
+
+def signature_invalid() -> DeviceError:
+    return DeviceError(
+        Problem(
+            code="signature-invalid",
+            what="The signature does not belong to this message and this key.",
+            key_state=KEY_UNCHANGED,
+            todo="Do not use what the signature should protect. Find out where the message or the signature changed.",
+            details={"ckr": "CKR_SIGNATURE_INVALID"},
+        )
+    )
+
+
+def ciphertext_invalid() -> DeviceError:
+    return DeviceError(
+        Problem(
+            code="ciphertext-invalid",
+            what="The encrypted message was changed, or it was encrypted under another key.",
+            key_state=KEY_UNCHANGED,
+            todo="Do not use the message. Fetch it again from where it was made.",
+            details={"ckr": "CKR_ENCRYPTED_DATA_INVALID"},
+        )
+    )
+
+
+def not_permitted(act: str) -> DeviceError:
+    """act: what the key may not do (“sign”, “leave the device”)."""
+    return DeviceError(
+        Problem(
+            code="key-not-permitted",
+            what=f"This key may not {act}: it was not made for that.",
+            key_state=KEY_UNCHANGED,
+            todo="Choose a key made for this purpose.",
+            contact=HSM_PEOPLE,
+            details={"ckr": "CKR_KEY_FUNCTION_NOT_PERMITTED"},
+        )
+    )
+
+
+def not_extractable() -> DeviceError:
+    return DeviceError(
+        Problem(
+            code="key-not-extractable",
+            what="This key may not leave the device, not even wrapped: it was made non-extractable.",
+            key_state=KEY_UNCHANGED,
+            todo="Nothing: this is how the key is protected. A backup of it needs the vendor's backup procedure.",
+            contact=HSM_PEOPLE,
+            details={"ckr": "CKR_KEY_UNEXTRACTABLE"},
+        )
+    )
+
+
+def algorithm_unsupported(algorithm: Algorithm) -> Unsupported:
+    return unsupported(algorithm.value, "algorithm")
+
+
+def mechanism_unsupported(mechanism: SignMechanism, algorithm: Algorithm) -> Unsupported:
+    return unsupported(f"{mechanism.value} with a key {algorithm.value}", "sign mechanism")
+
+
+def refused(code: str, what: str, todo: str, **details: str) -> InputError:
+    """Input that no token is asked about."""
+    return InputError(Problem(code=code, what=what, todo=todo, details=details, exit_code=2))
+
+
+def check_pin(pin: Secret) -> None:
+    """Refuse a PIN that no token takes, before it costs a try. Raises InputError `pin-length`."""
+    low, high = PIN_BYTES
+    if not low <= len(pin) <= high:
+        raise refused("pin-length", f"A PIN has {low} to {high} characters.", "Type the PIN again.")
+
+
+def check_spec(spec: KeySpec) -> None:
+    """Refuse names no token keeps faithfully. Raises InputError `label-unusable`, `object-id-unusable`."""
+    if not (spec.label.isascii() and spec.label.isprintable() and 0 < len(spec.label) <= LABEL_CHARACTERS):
+        raise refused(
+            "label-unusable",
+            f"A label has 1 to {LABEL_CHARACTERS} plain characters (ASCII).",
+            "Choose a label like “root-ca-2026”.",
+        )
+    if not 0 < len(spec.object_id) <= 64:
+        raise refused("object-id-unusable", "An object id has 1 to 64 bytes.", "Derive it from the intent.")
+
+
+def check_length(length: int, *, most: int) -> None:
+    """Raises InputError `length-unusable`."""
+    if not 0 < length <= most:
+        raise refused("length-unusable", f"The length must be between 1 and {most} bytes.", "Ask for less at a time.")
+
+
+def check_data(value: bytes) -> None:
+    """Raises InputError `data-too-long`."""
+    if len(value) > DATA_BYTES:
+        raise refused("data-too-long", f"A data object holds at most {DATA_BYTES} bytes.", "Store a digest instead.")
+
+
+def wrong_serial(label: str, wanted: str, found: tuple[str, ...]) -> EnvironmentFault:
+    """A token carries the right label and another serial number: it was replaced, or a second one was inserted."""
+    return EnvironmentFault(
+        Problem(
+            code="token-wrong-serial",
+            what=f"The token “{label}” is there, but it is another one: its serial number is "
+            f"{' and '.join(found)}, and this installation belongs to {wanted}.",
+            todo="Connect the token this installation was set up with. If nobody exchanged it, stop and call.",
+            contact=HSM_PEOPLE,
+            details={"label": label, "wanted_serial": wanted, "found_serials": " ".join(found)},
+        )
+    )
+
+
+def token_absent(label: str, serial: str, found: tuple[str, ...]) -> EnvironmentFault:
+    """No token carries this label (and serial). found: the labels that are there."""
+    there = "No token is there at all." if not found else "There are: " + ", ".join(f"“{name}”" for name in found) + "."
+    return EnvironmentFault(
+        Problem(
+            code="token-missing",
+            what=f"The token “{label}” is not there. {there}",
+            todo="Connect the device, or correct the token's name in this installation's settings.",
+            contact=HSM_PEOPLE,
+            details={"label": label, **({"wanted_serial": serial} if serial else {})},
+        )
+    )
+
+
+def duplicate_label(label: str, serials: tuple[str, ...]) -> EnvironmentFault:
+    """Several tokens carry the label and the binding names no serial."""
+    return EnvironmentFault(
+        Problem(
+            code="token-ambiguous",
+            what=f"{len(serials)} tokens are called “{label}”: {', '.join(serials)}. "
+            "The console does not choose between them.",
+            todo="Name the serial number in this installation's settings, or disconnect the others.",
+            contact=HSM_PEOPLE,
+            details={"label": label, "found_serials": " ".join(serials)},
+        )
+    )

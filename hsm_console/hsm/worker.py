@@ -1,0 +1,234 @@
+"""The client's side of a worker: the port's calls, each with a deadline, over a process that may be killed.
+
+A call that overruns its deadline ends the worker (`device-hung`); a worker that ends by itself is noticed at once
+(`device-crashed`). After both the device is locked and the client is closed until `respawn` is called: nobody logs
+in again without a person. Calls from several threads wait for each other; the wait does not count.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from hsm_console.domain.keys import Algorithm, DeviceInfo, KeyAttributes, KeyInfo, KeySpec, SignMechanism
+from hsm_console.domain.secret import Secret
+from hsm_console.hsm import problems, wire
+from hsm_console.hsm.port import AesGcm, Binding, DataObject, Hsm
+from hsm_console.hsm.process import WorkerProcess
+
+T = TypeVar("T")
+
+# Seconds. RSA key generation on a small device takes minutes; a healthy device answers all else at once.
+DEADLINES: Mapping[str, float] = {
+    "open": 30.0,
+    "short": 10.0,
+    "login": 30.0,
+    "initialise": 60.0,
+    "generate": 60.0,
+    "generate-rsa": 180.0,
+    "search": 30.0,
+    "sign": 15.0,
+    "close": 2.0,
+}
+
+
+class HsmClient(Hsm):
+    """An `Hsm` whose module runs in its own process. Thread-safe.
+
+    binding: which token; a relative directory is resolved here. environment: variables added before the module loads.
+    deadlines: seconds by kind of call, over `DEADLINES`. Raises what the adapter raises on opening (module-missing, …)
+    and EnvironmentFault `device-not-started`.
+    """
+
+    def __init__(
+        self,
+        binding: Binding,
+        *,
+        environment: Mapping[str, str] | None = None,
+        deadlines: Mapping[str, float] | None = None,
+    ) -> None:
+        directory = str(Path(binding.directory).absolute()) if binding.directory else ""
+        self.binding = msgspec.structs.replace(binding, directory=directory)
+        self._environment = dict(environment or {})
+        self._deadlines = {**DEADLINES, **(deadlines or {})}
+        self._lock = threading.RLock()
+        self._process: WorkerProcess | None = None
+        self._logged_in = False
+        self._open()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the worker runs."""
+        process = self._process
+        return process is not None and process.running
+
+    @property
+    def logged_in(self) -> bool:
+        """Whether a login succeeded in this worker and nothing ended it since."""
+        return self._logged_in and self.alive
+
+    @property
+    def pid(self) -> int | None:
+        """The worker's process id, None when closed."""
+        process = self._process
+        return process.pid if process else None
+
+    def respawn(self) -> None:
+        """End the worker if there is one and start a new one, locked. Raises as the constructor does."""
+        with self._lock:
+            self._drop()
+            self._open()
+
+    def close(self) -> None:
+        with self._lock:
+            if self._process is None:
+                return
+            with contextlib.suppress(Exception):  # the process is ended in any case
+                self._call(wire.Close(), None)
+            self._drop(grace_s=0.5)
+
+    def __enter__(self) -> HsmClient:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def describe(self) -> DeviceInfo:
+        return self._call(wire.Describe(), DeviceInfo)
+
+    def initialise_token(self, label: str, so_pin: Secret, user_pin: Secret) -> DeviceInfo:
+        return self._call(wire.InitialiseToken(label=label, so_pin=so_pin, user_pin=user_pin), DeviceInfo)
+
+    def log_in(self, pin: Secret) -> None:
+        with self._lock:
+            self._call(wire.LogIn(pin=pin), None)
+            self._logged_in = True
+
+    def log_out(self) -> None:
+        with self._lock:
+            self._logged_in = False
+            self._call(wire.LogOut(), None)
+
+    def change_pin(self, old: Secret, new: Secret) -> None:
+        self._call(wire.ChangePin(old=old, new=new), None)
+
+    def generate(self, spec: KeySpec) -> KeyInfo:
+        kind = "generate-rsa" if Algorithm(spec.algorithm).is_rsa else None
+        return self._call(wire.Generate(spec=spec), KeyInfo, kind=kind)
+
+    def find(self, *, object_id: bytes = b"", label: str = "") -> tuple[KeyInfo, ...]:
+        return self._call(wire.Find(object_id=object_id, label=label), tuple[KeyInfo, ...])
+
+    def attributes(self, object_id: bytes) -> KeyAttributes:
+        return self._call(wire.Attributes(object_id=object_id), KeyAttributes)
+
+    def sign(self, object_id: bytes, mechanism: SignMechanism, data: bytes) -> bytes:
+        return self._call(wire.Sign(object_id=object_id, mechanism=mechanism, data=data), bytes)
+
+    def verify(self, object_id: bytes, mechanism: SignMechanism, data: bytes, signature: bytes) -> None:
+        self._call(wire.Verify(object_id=object_id, mechanism=mechanism, data=data, signature=signature), None)
+
+    def encrypt(self, object_id: bytes, plaintext: bytes, aad: bytes = b"") -> AesGcm:
+        return self._call(wire.Encrypt(object_id=object_id, plaintext=plaintext, aad=aad), AesGcm)
+
+    def decrypt(self, object_id: bytes, message: AesGcm, aad: bytes = b"") -> bytes:
+        return self._call(wire.Decrypt(object_id=object_id, message=message, aad=aad), bytes)
+
+    def wrap(self, wrapping_id: bytes, object_id: bytes) -> bytes:
+        return self._call(wire.Wrap(wrapping_id=wrapping_id, object_id=object_id), bytes)
+
+    def unwrap(self, wrapping_id: bytes, wrapped: bytes, spec: KeySpec) -> KeyInfo:
+        return self._call(wire.Unwrap(wrapping_id=wrapping_id, wrapped=wrapped, spec=spec), KeyInfo)
+
+    def derive(self, object_id: bytes, peer_public_point: bytes, length: int) -> bytes:
+        call = wire.Derive(object_id=object_id, peer_public_point=peer_public_point, length=length)
+        return self._call(call, bytes)
+
+    def random(self, length: int) -> bytes:
+        return self._call(wire.Random(length=length), bytes)
+
+    def destroy(self, object_id: bytes) -> int:
+        return self._call(wire.Destroy(object_id=object_id), int)
+
+    def write_data(self, item: DataObject) -> None:
+        self._call(wire.WriteData(item=item), None)
+
+    def read_data(self, application: str, label: str) -> tuple[DataObject, ...]:
+        return self._call(wire.ReadData(application=application, label=label), tuple[DataObject, ...])
+
+    def delete_data(self, application: str, label: str) -> int:
+        return self._call(wire.DeleteData(application=application, label=label), int)
+
+    def attest(self, object_id: bytes) -> bytes:
+        return self._call(wire.Attest(object_id=object_id), bytes)
+
+    def native_log(self, after: int) -> tuple[dict[str, str], ...]:
+        return self._call(wire.NativeLog(after=after), tuple[dict[str, str], ...])
+
+    def _open(self) -> None:
+        process = WorkerProcess(environment=self._environment)
+        self._process = process
+        frame = wire.pack(wire.Opening(binding=self.binding))
+        try:
+            _value(self._exchange(process, frame, "open", self._deadlines["open"]))
+        except BaseException:
+            self._drop()
+            raise
+
+    def _call(self, call: wire.AnyCall, answer: type[T] | None, *, kind: str | None = None) -> T:
+        method = str(call.__struct_config__.tag)
+        with self._lock:
+            process = self._process
+            if process is None:
+                raise problems.closed(method)
+            reply = self._exchange(process, wire.pack(call), method, self._deadlines[kind or call.kind])
+        try:
+            return msgspec.msgpack.decode(_value(reply), type=answer)
+        finally:
+            wire.wipe(reply)
+
+    def _exchange(self, process: WorkerProcess, frame: bytearray, method: str, seconds: float) -> bytearray:
+        """Send one frame and wait for its reply. Raises `device-hung`, `device-crashed`."""
+        deadline = time.monotonic() + seconds
+        try:
+            process.connection.settimeout(seconds)
+            process.connection.sendall(frame)
+            return self._receive(process, deadline)
+        except TimeoutError as late:
+            self._drop()
+            raise problems.hung(method, seconds) from late
+        except (EOFError, OSError) as gone:
+            ending = process.ending()
+            self._drop()
+            raise problems.crashed(method, ending) from gone
+        except BaseException:  # interrupted between question and answer: the next answer would be the wrong one
+            self._drop()
+            raise
+        finally:
+            wire.wipe(frame)
+
+    @staticmethod
+    def _receive(process: WorkerProcess, deadline: float) -> bytearray:
+        if not process.wait_readable(deadline):
+            raise TimeoutError
+        process.connection.settimeout(max(0.001, deadline - time.monotonic()))
+        return wire.receive(process.connection)
+
+    def _drop(self, *, grace_s: float = 0.0) -> None:
+        process, self._process, self._logged_in = self._process, None, False
+        if process is not None:
+            process.end(grace_s=grace_s)
+
+
+def _value(frame: bytearray) -> msgspec.Raw:
+    reply: Any = wire.decode_reply(frame)
+    if isinstance(reply, wire.Failed):
+        raise problems.rebuild(reply.family, reply.problem)
+    value: msgspec.Raw = reply.value
+    return value
