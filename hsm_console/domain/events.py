@@ -184,12 +184,15 @@ class DeviceDown(Event, frozen=True, kw_only=True, tag="device-down"):
 
 
 class PersonEnrolled(Event, frozen=True, kw_only=True, tag="person-enrolled"):
+    """certificate: base64 DER, so that the log alone verifies the person's approvals."""
+
     uid: str
     name: str
     roles: tuple[Role, ...]
     spki_sha256: str
     certificate_sha256: str
     serial: str
+    certificate: str = ""
 
 
 class PersonRevoked(Event, frozen=True, kw_only=True, tag="person-revoked"):
