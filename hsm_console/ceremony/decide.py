@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hsm_console.ceremony import ballot as bl
-from hsm_console.ceremony import plans, steps
+from hsm_console.ceremony import lint, plans, steps
 from hsm_console.ceremony import state as st
 from hsm_console.ceremony.engine import Context, Decided, done, settled
 from hsm_console.ceremony.problems import key_state, refused, stale
@@ -53,6 +53,7 @@ def open_ceremony(
     script, sha256 = parse(text), digest(text)
     if request.script_id != script.id or request.sha256 != sha256:
         raise refused("script-changed", "The script is not the one that was shown.", "Open the script again, read it.")
+    lint.check(script)
     _check_house(script, sha256, context)
     if script.continues and not predecessor:
         raise refused(

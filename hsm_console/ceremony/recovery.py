@@ -1,0 +1,115 @@
+"""After a crash: what became of an operation that was announced (DESIGN 4, invariant 2). Pure, one rule a kind.
+
+The gateway looks into the module for the objects whose CKA_ID derives from the intent's fingerprint and hands over
+what it found. Nothing is generated or signed again here or by the gateway; the quorum decides about that.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from typing import Literal
+
+from hsm_console.domain.events import (
+    Operation,
+    OperationIntended,
+    OperationInterrupted,
+    OperationSucceeded,
+    Recorded,
+)
+from hsm_console.domain.ids import object_id
+from hsm_console.domain.keys import Grade, KeyInfo
+
+Ending = OperationSucceeded | OperationInterrupted
+Found = Literal["not-done", "partial", "foreign"]
+
+
+def expected_ids(intent: Recorded) -> tuple[str, ...]:
+    """Hex CKA_IDs of the objects that this intent would make; empty for an operation that makes none."""
+    event = intent.event
+    if not isinstance(event, OperationIntended) or event.operation is not Operation.GENERATE:
+        return ()
+    fingerprint = bytes.fromhex(intent.fingerprint)
+    return tuple(object_id(fingerprint, index).hex() for index in range(event.count))
+
+
+def classify(intent: Recorded, found: Sequence[KeyInfo], *, grade: Grade) -> Ending:
+    """How an open intent ended, from the keys found under its ids (for DESTROY: under its `key_id`).
+
+    grade: what reading back proves on this device. Raises ValueError when the entry is no intent.
+    """
+    event = intent.event
+    if not isinstance(event, OperationIntended):
+        raise ValueError(f"entry {intent.seq} is no intent")
+    if event.operation is Operation.GENERATE:
+        return _generated(intent, event, found, grade)
+    if event.operation is Operation.DESTROY:
+        return _destroyed(intent, event, found)
+    text = {
+        Operation.SIGN: "Whether the module signed is not known; no signature was kept or given out.",
+        Operation.CERTIFY: "Whether a certificate was signed is not known; none was kept or given out.",
+        Operation.RECORD_HEAD: "Whether the log's head was written to the token is seen at the next one.",
+    }[event.operation]
+    return _interrupted(intent, event, "not-done", text)
+
+
+def _generated(intent: Recorded, event: OperationIntended, found: Sequence[KeyInfo], grade: Grade) -> Ending:
+    wanted = set(expected_ids(intent))
+    mine = [key for key in found if key.object_id.hex() in wanted]
+    if not mine:
+        return _interrupted(intent, event, "not-done", "The module holds no object of this announcement.")
+    if len(mine) > len(wanted):
+        text = f"{len(mine)} objects share the announced id {mine[0].object_id.hex()}."
+        return _interrupted(intent, event, "foreign", text)
+    strange = next((k for k in mine if k.label != event.label or k.algorithm is not event.algorithm), None)
+    if strange is not None:
+        text = f"Under the announced id stands “{strange.label}” ({strange.algorithm.value}), which was not asked for."
+        return _interrupted(intent, event, "foreign", text)
+    half = [k for k in mine if k.attributes.token is None or (k.algorithm.is_pair and not k.spki)]
+    if half or len(mine) < len(wanted):
+        text = f"{len(mine) - len(half)} of {len(wanted)} key(s) are whole; an incomplete one is in the module."
+        return _interrupted(intent, event, "partial", text)
+    key = mine[0]
+    return OperationSucceeded(
+        intent=intent.seq,
+        operation=Operation.GENERATE,
+        key_id=key.object_id.hex(),
+        label=key.label,
+        algorithm=key.algorithm,
+        spki=base64.b64encode(key.spki).decode(),
+        fingerprint=hashlib.sha256(key.spki).hexdigest() if key.spki else "",
+        attributes=key.attributes,
+        grade=grade,
+        ceremony_id=event.ceremony_id,
+        step=event.step,
+        recovered=True,
+    )
+
+
+def _destroyed(intent: Recorded, event: OperationIntended, found: Sequence[KeyInfo]) -> Ending:
+    mine = [key for key in found if key.object_id.hex() == event.key_id]
+    if not mine:
+        return OperationSucceeded(
+            intent=intent.seq,
+            operation=Operation.DESTROY,
+            key_id=event.key_id,
+            label=event.label,
+            ceremony_id=event.ceremony_id,
+            step=event.step,
+            recovered=True,
+        )
+    if any(k.attributes.token is None or (k.algorithm.is_pair and not k.spki) for k in mine):
+        return _interrupted(intent, event, "partial", "Half of the key is destroyed, the other half is in the module.")
+    return _interrupted(intent, event, "not-done", f"The key “{mine[0].label}” is still in the module.")
+
+
+def _interrupted(intent: Recorded, event: OperationIntended, found: Found, text: str) -> OperationInterrupted:
+    return OperationInterrupted(
+        intent=intent.seq,
+        operation=event.operation,
+        found=found,
+        text=text,
+        ceremony_id=event.ceremony_id,
+        step=event.step,
+    )
