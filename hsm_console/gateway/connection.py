@@ -40,7 +40,7 @@ class TlsReader(StreamReader):
 
     def has_data(self) -> bool:
         mine: Any = self  # cheroot's type stubs leave these attributes out
-        return len(mine._read_buf) > mine._read_pos or mine.raw._sock.pending() > 0
+        return bool(len(mine._read_buf) > mine._read_pos or mine.raw._sock.pending() > 0)
 
 
 class TlsConnection(HTTPConnection):

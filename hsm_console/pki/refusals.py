@@ -224,17 +224,17 @@ _TEXTS: dict[str, tuple[str, str, str]] = {
         _ADMIN,
     ),
     "gateway-impostor": (
-        "What answered is not your gateway: it could not prove to be this workspace's. Nothing was sent to it.",
+        "What answered is not your gateway: it could not prove to be this workspace's. No secret was sent to it.",
         "Do not try again. Note the time and the address, and tell the security officer: somebody may be listening.",
         "the security officer",
     ),
     "gateway-name-wrong": (
-        "What answered has a certificate of this workspace's authority, but not a gateway's. Nothing was sent to it.",
+        "What answered has a certificate of this workspace's authority, but not a gateway's. No secret was sent to it.",
         "Do not try again. Note the time and the address, and tell the security officer.",
         "the security officer",
     ),
     "gateway-certificate-wrong-purpose": (
-        "What answered has a certificate that is not meant for a gateway. Nothing was sent to it.",
+        "What answered has a certificate that is not meant for a gateway. No secret was sent to it.",
         "Do not try again. Note the time and the address, and tell the security officer.",
         "the security officer",
     ),
@@ -251,6 +251,11 @@ _TEXTS: dict[str, tuple[str, str, str]] = {
     "gateway-unreachable": (
         "No gateway answers at {message}.",
         "Start the gateway; check the address, and for another machine the cable.",
+        _ADMIN,
+    ),
+    "gateway-wrong-protocol": (
+        "What answers at {message} is no gateway of this product.",
+        "Check the address; something else listens there.",
         _ADMIN,
     ),
     "gateway-went-away": (
