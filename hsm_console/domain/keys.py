@@ -24,6 +24,7 @@ class Algorithm(enum.StrEnum):
     ML_KEM_1024 = "ml-kem-1024"
     SLH_DSA_SHA2_128S = "slh-dsa-sha2-128s"
     SLH_DSA_SHA2_256S = "slh-dsa-sha2-256s"
+    OTHER = "other"  # found in a token, made by another tool; the console never makes or uses one
 
     @property
     def is_pair(self) -> bool:
