@@ -6,6 +6,7 @@ agents from pool threads that come and go, so one thread that lives as long as t
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import subprocess
@@ -22,6 +23,7 @@ _BOOT = (
 )
 _ROOT = str(Path(__file__).resolve().parents[2])
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "XDG_RUNTIME_DIR", "TMPDIR")
+_KEPT_BYTES = 64 * 1024
 _KEPT_PREFIXES = ("HSM_CONSOLE_", "SOFTHSM2_", "PKCS11_", "COVERAGE_")
 
 
@@ -66,6 +68,33 @@ def stop(process: subprocess.Popen[bytes], seconds: float) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+class Tail:
+    """Keeps the end of a child's standard error, so that a full pipe never stops the child."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._data = bytearray()
+        self._stream = process.stderr
+        self._thread = threading.Thread(target=self._drain, name="child-messages", daemon=True)
+        self._thread.start()
+
+    def _drain(self) -> None:
+        if self._stream is None:
+            return
+        with contextlib.suppress(OSError, ValueError):
+            while piece := self._stream.read1(4096):  # type: ignore[attr-defined]
+                self._data += piece
+                del self._data[:-_KEPT_BYTES]
+
+    def text(self) -> str:
+        self._thread.join(0.2)
+        return bytes(self._data).decode(errors="replace")
+
+    def close(self) -> None:
+        self._thread.join(1.0)
+        if self._stream is not None:
+            self._stream.close()
 
 
 class _Spawner:

@@ -6,7 +6,6 @@ import contextlib
 import select
 import socket
 import subprocess
-import threading
 import time
 from pathlib import Path
 
@@ -44,7 +43,7 @@ class GatewayProcess:
             self._process = spawn.start(
                 spawn.python_command(module, *arguments), pass_fds=(theirs.fileno(),), stderr=subprocess.PIPE
             )
-        self._messages = _Tail(self._process)
+        self._messages = spawn.Tail(self._process)
         try:
             self.ready = self._wait_ready(seconds)
         except BaseException:
@@ -115,33 +114,6 @@ class GatewayProcess:
                 break
             data += piece
         return bytes(data)
-
-
-class _Tail:
-    """Keeps the end of a child's standard error, so that a full pipe never stops the child."""
-
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self._data = bytearray()
-        self._stream = process.stderr
-        self._thread = threading.Thread(target=self._drain, name="gateway-messages", daemon=True)
-        self._thread.start()
-
-    def _drain(self) -> None:
-        if self._stream is None:
-            return
-        with contextlib.suppress(OSError, ValueError):
-            while piece := self._stream.read1(4096):  # type: ignore[attr-defined]
-                self._data += piece
-                del self._data[:-_MAX_LINE]
-
-    def text(self) -> str:
-        self._thread.join(0.2)
-        return bytes(self._data).decode(errors="replace")
-
-    def close(self) -> None:
-        self._thread.join(1.0)
-        if self._stream is not None:
-            self._stream.close()
 
 
 def _died(status: int | None, messages: str) -> Problem:
