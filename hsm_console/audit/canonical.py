@@ -16,7 +16,7 @@ import msgspec
 
 from hsm_console.domain.errors import ExitCode, InputError, Problem
 
-MAX_BYTES = 64 * 1024
+MAX_BYTES = 64 * 1024 - 1  # the longest entry that a C2SP entry bundle can carry (16-bit length)
 MAX_INTEGER = (1 << 53) - 1
 MAX_DEPTH = 32
 

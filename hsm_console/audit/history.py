@@ -1,0 +1,202 @@
+"""The sense of a log, entry by entry: runs, clock, operations, and what ought to be signed by now.
+
+The hashes are checked elsewhere (`verify`); this looks at what the entries say. Small state, one pass.
+"""
+
+# ruff: noqa: ARG002 (the handlers in the table at the end all take the same arguments)
+
+from __future__ import annotations
+
+import msgspec
+
+from hsm_console.audit.findings import Findings, Word
+
+CLOCK_SLACK_MS = 5_000
+CLOCK_DRIFT = 1000  # one part in a thousand: what time services correct without a step
+NEAR_ENTRIES = 16
+SHIFT_SLACK_MS = 60_000
+UNSIGNED_ENTRIES = 256
+UNSIGNED_ENTRIES_LIVE = 512
+UNSIGNED_MS = 90_000  # the 60 s of the policy, and time for a slow token
+_ENDINGS = {"operation-succeeded", "operation-failed", "operation-interrupted"}
+
+
+class _Step(msgspec.Struct):
+    """A jump of the clock that nobody declared yet."""
+
+    entry: int
+    shift_ms: int
+
+
+class LeanEvent(msgspec.Struct):
+    """The few members of an event that matter for a log as a whole."""
+
+    kind: str
+    intent: int = -1
+    count: int = 1
+    previous_end: str = ""
+    shift_ms: int = 0
+    operation: str = ""
+    chain_uid: str = ""
+    origin: str = ""
+
+
+class History:
+    """Fold over (seq, time, boot id, boottime, critical, has an actor, event)."""
+
+    def __init__(self, findings: Findings) -> None:
+        self._findings = findings
+        self._clock: tuple[int, str, int] | None = None
+        self._steps: list[_Step] = []
+        self._declared: list[_Step] = []
+        self._running: int | None = None
+        self._intents: dict[int, LeanEvent] = {}
+        self._unlocked: int | None = None
+        self._due: tuple[int, int] | None = None  # critical entry of an unlocked run: (seq, boottime)
+        self._marks: list[tuple[int, int]] = []  # (seq, boottime) of the unlocked run, thinned out
+        self._last_boottime = 0
+        self._stopped: int | None = None
+        self.last_kind = ""
+
+    def step(
+        self, seq: int, time_ms: int, boot: tuple[str, int], event: LeanEvent, *, critical: bool, person: bool
+    ) -> None:
+        self._look_at_clock(seq, time_ms, boot)
+        self.last_kind = event.kind
+        self._last_boottime = boot[1]
+        handler = _HANDLERS.get(event.kind)
+        if handler:
+            handler(self, seq, boot, event)
+        if event.kind == "time-change-declared" and person:
+            self._declare(seq, event.shift_ms)
+        if self._unlocked is not None:
+            self._owe(seq, boot[1], critical=critical)
+
+    # -- clock ------------------------------------------------------------------------------------------
+
+    def _look_at_clock(self, seq: int, time_ms: int, boot: tuple[str, int]) -> None:
+        before, self._clock = self._clock, (time_ms, *boot)
+        if before is None:
+            return
+        shift = time_ms - before[0]
+        if boot[0] == before[1]:
+            elapsed = boot[1] - before[2]
+            if elapsed < 0:
+                self._findings.add(Word.CLOCK, f"the uptime runs backwards before entry {seq}", seq)
+            shift -= elapsed
+            if abs(shift) > CLOCK_SLACK_MS + abs(elapsed) // CLOCK_DRIFT:
+                self._jump(_Step(seq, shift))
+        elif shift < -CLOCK_SLACK_MS:
+            self._jump(_Step(seq, shift))
+
+    def _jump(self, step: _Step) -> None:
+        for told in self._declared:
+            if _excuses(told, step):
+                self._declared.remove(told)
+                return
+        self._steps.append(step)
+        if len(self._steps) > UNSIGNED_ENTRIES:
+            self._tell(self._steps.pop(0))
+
+    def _declare(self, seq: int, shift_ms: int) -> None:
+        told = _Step(seq, shift_ms)
+        for step in self._steps:
+            if _excuses(told, step):
+                self._steps.remove(step)
+                return
+        self._declared = [*self._declared[-NEAR_ENTRIES:], told]
+
+    def _tell(self, step: _Step) -> None:
+        way = "ahead" if step.shift_ms > 0 else "back"
+        text = f"the clock jumped {way} by {abs(step.shift_ms) / 1000:.0f} s before entry {step.entry}, undeclared"
+        self._findings.add(Word.CLOCK, text, step.entry)
+
+    # -- runs and operations ----------------------------------------------------------------------------
+
+    def _started(self, seq: int, boot: tuple[str, int], event: LeanEvent) -> None:
+        if self._running is not None and event.previous_end != "unclean":
+            text = f"the run that began at entry {self._running} has no stop, and entry {seq} does not say so"
+            self._findings.add(Word.UNCLEAN, text, seq)
+        self._running, self._stopped = seq, None
+        self._lock(seq, boot, event)
+
+    def _ended(self, seq: int, boot: tuple[str, int], event: LeanEvent) -> None:
+        if self._unlocked is not None:
+            self._owe(seq, boot[1], critical=True)
+        due, marks = self._due, self._marks
+        self._running, self._stopped = None, seq
+        self._unlocked = None
+        self._due, self._marks = due, marks  # a stop does not forgive what was never signed
+
+    def _unlock(self, seq: int, boot: tuple[str, int], event: LeanEvent) -> None:
+        self._unlocked = seq
+
+    def _lock(self, seq: int, boot: tuple[str, int], event: LeanEvent) -> None:
+        self._unlocked, self._due, self._marks = None, None, []
+
+    def _intend(self, seq: int, boot: tuple[str, int], event: LeanEvent) -> None:
+        self._intents[seq] = event
+
+    def _finish(self, seq: int, boot: tuple[str, int], event: LeanEvent) -> None:
+        intent = self._intents.get(event.intent)
+        if intent is None:
+            return
+        intent.count -= 1
+        if intent.count <= 0 or event.kind != "operation-succeeded":
+            del self._intents[event.intent]
+
+    # -- signatures that are due ------------------------------------------------------------------------
+
+    def signed(self, size: int) -> None:
+        """The log is signed up to here."""
+        if self._due is not None and self._due[0] < size:
+            self._due = None
+        self._marks = [mark for mark in self._marks if mark[0] >= size]
+
+    def _owe(self, seq: int, boottime: int, *, critical: bool) -> None:
+        if critical and self._due is None:
+            self._due = (seq, boottime)
+        if not self._marks:
+            self._marks.append((seq, boottime))
+
+    def finish(self, entries: int, signed: int, *, live: bool) -> None:
+        """At the end of the log."""
+        for step in self._steps:
+            self._tell(step)
+        if self._running is not None and not live:
+            text = f"the log ends without a proper stop of the run that began at entry {self._running}"
+            self._findings.add(Word.UNCLEAN, text, entries - 1)
+        if not live:
+            for seq, event in self._intents.items():
+                text = f"the operation “{event.operation}” announced in entry {seq} has no ending"
+                self._findings.add(Word.INTERRUPTED, text, seq)
+        self._look_at_signatures(entries, signed, live=live)
+
+    def _look_at_signatures(self, entries: int, signed: int, *, live: bool) -> None:
+        add = self._findings.add
+        if entries and not signed:
+            add(Word.UNSIGNED, "no valid checkpoint signs any entry of this log", 0)
+            return
+        limit = UNSIGNED_ENTRIES_LIVE if live else UNSIGNED_ENTRIES
+        if entries - signed > limit:
+            add(Word.UNSIGNED, f"{entries - signed} entries at the end are not signed, at most {limit} may be", signed)
+        elif self._due is not None and (not live or self._last_boottime - self._due[1] > UNSIGNED_MS):
+            text = f"entry {self._due[0]} had to be signed at once (the log key was at hand) and is not"
+            add(Word.UNSIGNED, text, self._due[0])
+        elif self._marks and self._last_boottime - self._marks[0][1] > UNSIGNED_MS:
+            text = f"entry {self._marks[0][0]} is unsigned for more than a minute although the log key was at hand"
+            add(Word.UNSIGNED, text, self._marks[0][0])
+
+
+def _excuses(told: _Step, step: _Step) -> bool:
+    return abs(told.entry - step.entry) <= NEAR_ENTRIES and abs(told.shift_ms - step.shift_ms) <= SHIFT_SLACK_MS
+
+
+_HANDLERS = {
+    "gateway-started": History._started,
+    "gateway-stopped": History._ended,
+    "device-unlocked": History._unlock,
+    "device-down": History._lock,
+    "operation-intended": History._intend,
+    **dict.fromkeys(_ENDINGS, History._finish),
+}

@@ -1,0 +1,149 @@
+"""Where a verifier reads from: a database that is closed, live, left behind by a crash or on a read-only medium.
+
+Nothing is ever written beside the evidence. A database without a `-wal` file is opened as immutable; one with a
+`-wal` file is read through SQLite's own shared memory file when that is there or may be made, else from a copy in
+the temporary folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+from hsm_console.audit import canonical, store
+from hsm_console.domain.errors import EnvironmentFault, ExitCode, Problem
+
+DATABASE = "audit.db"
+Row = tuple[int, int, bytes | None]
+"""(seq, length, body); body is None when it is longer than an entry may be."""
+
+
+class Source(Protocol):
+    """live: a process holds the writer's lock. kind: `database` or `bundle`."""
+
+    live: bool
+    kind: str
+
+    def entries(self) -> Iterator[Row]: ...
+
+    def tile(self, level: int, n: int) -> bytes | None: ...
+
+    def checkpoints(self) -> Iterator[tuple[int, str]]: ...
+
+    def count(self) -> int: ...
+
+
+class Database:
+    """An audit.db inside one read transaction: entries, tiles and checkpoints of one moment."""
+
+    kind = "database"
+
+    def __init__(self, conn: sqlite3.Connection, path: Path, *, live: bool) -> None:
+        self._conn = conn
+        self._path = path
+        self.live = live
+
+    def entries(self) -> Iterator[Row]:
+        limit = canonical.MAX_BYTES
+        query = (
+            "SELECT seq, length(body), CASE WHEN length(body) <= ? AND typeof(body) = 'blob' THEN body END "
+            "FROM entry ORDER BY seq"
+        )
+        return self._conn.execute(query, (limit,))
+
+    def tile(self, level: int, n: int) -> bytes | None:
+        row = self._conn.execute("SELECT data FROM tile WHERE level = ? AND n = ?", (level, n)).fetchone()
+        return bytes(row[0]) if row and isinstance(row[0], bytes) else None
+
+    def checkpoints(self) -> Iterator[tuple[int, str]]:
+        query = "SELECT size, CASE WHEN length(note) <= 65536 THEN CAST(note AS TEXT) ELSE '' END FROM checkpoint"
+        return self._conn.execute(query + " ORDER BY size")
+
+    def count(self) -> int:
+        return int(self._conn.execute("SELECT count(*) FROM entry").fetchone()[0])
+
+
+@contextlib.contextmanager
+def open_source(path: Path) -> Iterator[Source]:
+    """A workspace folder, an audit.db or an exported bundle. Raises EnvironmentFault log-missing, log-damaged."""
+    if path.is_dir() and not (path / DATABASE).exists() and (path / "tile").is_dir():
+        from hsm_console.audit.bundle import Bundle
+
+        yield Bundle(path)
+        return
+    database = path / DATABASE if path.is_dir() else path
+    if not database.is_file():
+        raise store.missing(database)
+    with _database(database) as source, store.told(database):
+        yield source
+
+
+@contextlib.contextmanager
+def _database(path: Path) -> Iterator[Database]:
+    live = store.is_held(path)
+    with contextlib.ExitStack() as stack:
+        conn = stack.enter_context(contextlib.closing(_connect(path, stack, live=live)))
+        with store.told(path):
+            conn.execute("PRAGMA query_only=ON")
+            conn.execute("PRAGMA trusted_schema=OFF")
+            conn.execute("PRAGMA cell_size_check=ON")
+            conn.execute("PRAGMA cache_size=-8192")
+            conn.execute("BEGIN")
+            store.check_ours(conn, path)
+        yield Database(conn, path, live=live)
+
+
+def _connect(path: Path, stack: contextlib.ExitStack, *, live: bool) -> sqlite3.Connection:
+    wal = path.with_name(path.name + "-wal")
+    try:
+        pending = wal.stat().st_size > 0
+    except OSError:
+        pending = False
+    if not live and not pending:
+        return _probe(path, immutable="1")
+    shared = path.with_name(path.name + "-shm")
+    existed = shared.exists()
+    try:
+        conn = _probe(path, mode="ro")
+    except EnvironmentFault:
+        if live:
+            raise
+        return _probe(_copy(path, wal, stack), mode="rw")
+    if not live and not existed:
+        stack.callback(lambda: shared.unlink(missing_ok=True))
+    return conn
+
+
+def _probe(path: Path, **options: str) -> sqlite3.Connection:
+    with store.told(path):
+        conn = sqlite3.connect(store.uri(path, **options), uri=True, isolation_level=None)
+        try:
+            conn.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except BaseException:
+            conn.close()
+            raise
+    return conn
+
+
+def _copy(path: Path, wal: Path, stack: contextlib.ExitStack) -> Path:
+    """A crash left a -wal file on a medium that cannot be written: read a copy of both."""
+    try:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hsm-console-verify-")))
+        for item in (path, wal):
+            shutil.copyfile(item, folder / item.name)
+            (folder / item.name).chmod(0o600)
+    except OSError as fault:
+        raise EnvironmentFault(
+            Problem(
+                code="log-unreadable",
+                what=f"The log lies on a medium that cannot be written, and it cannot be copied: {fault.strerror}.",
+                todo="Copy audit.db and audit.db-wal together into an empty folder and verify there.",
+                exit_code=ExitCode.USAGE,
+            )
+        ) from fault
+    return folder / path.name
