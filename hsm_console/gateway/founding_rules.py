@@ -1,0 +1,138 @@
+"""What a founding may be asked for: every bad wish is refused before anything is made, in exact words."""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from pathlib import Path
+
+from hsm_console.credential.passphrase import require_quality
+from hsm_console.domain.errors import ConsoleError, EnvironmentFault, ExitCode, InputError, PolicyRefusal, Problem
+from hsm_console.domain.messages.setup import FoundingSpec
+from hsm_console.domain.people import Role
+from hsm_console.domain.secret import Secret
+from hsm_console.gateway.workspace import FILE
+from hsm_console.policy import environment as environments
+from hsm_console.policy import roles
+from hsm_console.policy.environment import Environment
+
+UID = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,30}[a-z0-9])?")
+LABEL = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,30}[\x21-\x7e])?")
+MIN_PIN = 8
+MAX_PIN = 64
+MIN_FREE_BYTES = 64 * 1024 * 1024
+
+
+def check(spec: FoundingSpec) -> Environment:
+    """The environment of the new workspace. Raises InputError, PolicyRefusal or EnvironmentFault, nothing was made."""
+    environment = environments.load(spec.environment)
+    _check_name(spec.name)
+    if not LABEL.fullmatch(spec.token_label):
+        raise refused("label-refused", "A token's label has 1 to 32 printable ASCII characters.", "Choose another.")
+    _check_pin(spec.so_pin, "The security officer's PIN")
+    _check_pin(spec.pin, "The PIN")
+    if spec.so_pin == spec.pin:
+        raise refused("pin-too-weak", "The two PINs are the same.", "Choose two different ones.")
+    _check_people(spec, environment)
+    return environment
+
+
+def _check_name(name: str) -> None:
+    if not name.strip() or len(name) > 100 or not _printable(name):
+        raise refused(
+            "name-refused", "A workspace needs a name of at most 100 ordinary characters.", "Type another one."
+        )
+
+
+def _printable(text: str) -> bool:
+    return unicodedata.is_normalized("NFC", text) and all(
+        unicodedata.category(c)[0] not in "CZ" or c == " " for c in text
+    )
+
+
+def _check_pin(pin: str, what: str) -> None:
+    rules = f"{MIN_PIN} to {MAX_PIN} printable ASCII characters, at least four of them different"
+    if not MIN_PIN <= len(pin) <= MAX_PIN or not all("!" <= c <= "~" for c in pin) or len(set(pin)) < 4:
+        raise refused("pin-too-weak", f"{what} is not accepted: it must have {rules}.", "Choose another one.")
+
+
+def _check_people(spec: FoundingSpec, environment: Environment) -> None:
+    uids = [founder.person.uid for founder in spec.people]
+    if len(set(uids)) != len(uids):
+        raise refused("person-twice", "Two people have the same short name.", "Give each person one of her own.")
+    held = {role for founder in spec.people for role in founder.roles}
+    if Role.ADMINISTRATOR not in held:
+        raise refused("administrator-missing", "Nobody is administrator.", "Give the role to one person at least.")
+    if not held & set(environment.unlock.roles):
+        needed = " or ".join(role.value for role in environment.unlock.roles)
+        raise refused("unlocker-missing", f"Nobody could unlock the HSM: no {needed}.", "Enrol one at least.")
+    for founder in spec.people:
+        person = founder.person
+        if not UID.fullmatch(person.uid):
+            what = f"“{person.uid}” cannot be a short name: small letters, digits, dots and dashes, at most 32."
+            raise refused("uid-refused", what, "Choose another one, for example a.turing.")
+        if not person.name.strip() or len(person.name) > 64 or not _printable(person.name):
+            raise refused("name-refused", f"The name of “{person.uid}” is not accepted.", "Type it as on the minutes.")
+        if not founder.roles or len(set(founder.roles)) != len(founder.roles):
+            raise refused("roles-refused", f"{person.name} needs at least one role, each once.", "Choose the roles.")
+        _check_passphrase(founder.passphrase, environment, person.name, person.uid)
+
+
+def _check_passphrase(text: str, environment: Environment, name: str, uid: str) -> None:
+    try:
+        roles.check_passphrase(text, environment)
+        with Secret(text) as secret:
+            require_quality(secret, name, uid)
+    except ConsoleError as error:
+        problem = error.problem
+        raise PolicyRefusal(
+            Problem(
+                code=problem.code,
+                what=f"{name}: {problem.what[:1].lower()}{problem.what[1:]}",
+                todo=problem.todo,
+                contact=problem.contact,
+                details={"person": uid},
+                exit_code=problem.exit_code,
+            )
+        ) from None
+
+
+def check_place(target: Path) -> None:
+    """The folder can be made here. Raises InputError `workspace-exists`, `directory-not-empty`, EnvironmentFault."""
+    if (target / FILE).exists():
+        raise refused(
+            "workspace-exists", f"There is a workspace at {target} already.", "Open it, or name another folder."
+        )
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise refused(
+            "directory-not-empty", f"{target} is not an empty folder.", "Name a folder that does not exist yet."
+        )
+    parent = target.parent
+    if not parent.is_dir():
+        raise refused(
+            "directory-missing", f"The folder {parent} does not exist.", "Make it first, or name another one."
+        )
+    if not os.access(parent, os.W_OK | os.X_OK) or os.statvfs(parent).f_flag & os.ST_RDONLY:
+        raise EnvironmentFault(
+            Problem(
+                code="directory-not-writable",
+                what=f"Nothing can be written in {parent}.",
+                todo="Check the folder's owner and rights, and that the disk is not mounted read-only.",
+                details={"path": str(parent)},
+            )
+        )
+    disk = os.statvfs(parent)
+    if disk.f_bavail * disk.f_frsize < MIN_FREE_BYTES:
+        raise EnvironmentFault(
+            Problem(
+                code="disk-full",
+                what=f"The disk of {parent} has only {disk.f_bavail * disk.f_frsize // 1024 // 1024} MB left.",
+                todo="Make room, or name a folder on another disk.",
+                details={"path": str(parent)},
+            )
+        )
+
+
+def refused(code: str, what: str, todo: str) -> InputError:
+    return InputError(Problem(code=code, what=what, todo=todo, exit_code=ExitCode.USAGE))
