@@ -44,7 +44,8 @@ def summary(event: e.Event, actor: Actor | None) -> str:
     """One sentence, ending with a full stop."""
     sentence = _SENTENCES.get(type(event))
     who = actor.name if actor else GATEWAY
-    return sentence(event, who) if sentence else f"{who} recorded “{event.__struct_config__.tag}”."
+    text = sentence(event, who) if sentence else f"{who} recorded “{event.__struct_config__.tag}”."
+    return text.replace("\n", " ")
 
 
 def explain(recorded: e.Recorded) -> tuple[str, ...]:
