@@ -1,4 +1,4 @@
-"""Printed pages: fonts, headers, watermark, grouped hex, QR codes.
+"""Printed pages: fonts, page furniture, grouped digits, QR codes. Used by receipts, minutes and scripts.
 
-Drawn in the core and not by Qt, so that paper is the same from a machine without a display.
+The same content gives the same bytes (no dates of now, no random identifiers), so a page can be made again.
 """
