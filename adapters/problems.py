@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+from pathlib import Path
+
 from hsm_console.domain.errors import NOTHING_DONE, DeviceError, EnvironmentFault, InputError, Problem
 from hsm_console.domain.keys import Algorithm, KeySpec, SignMechanism
 from hsm_console.domain.secret import Secret
@@ -251,3 +254,70 @@ def duplicate_label(label: str, serials: tuple[str, ...]) -> EnvironmentFault:
             details={"label": label, "found_serials": " ".join(serials)},
         )
     )
+
+
+def store_refused(error: OSError, path: Path) -> DeviceError:
+    """What the file system under a software token says, in the words of a token."""
+    details = {"errno": errno.errorcode.get(error.errno or 0, "unknown"), "path": str(path)}
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return DeviceError(
+            Problem(
+                code="device-full",
+                what="The token has no room left: the disk under it is full.",
+                key_state="Nothing was stored; what was stored before is unchanged.",
+                todo="Make room on the disk that holds the workspace, then try again.",
+                details={"ckr": "CKR_DEVICE_MEMORY", **details},
+            )
+        )
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return DeviceError(
+            Problem(
+                code="read-only",
+                what="The token cannot be written: its folder is read-only for this user.",
+                key_state="Nothing was stored; what was stored before is unchanged.",
+                todo="Give the user who runs the gateway the right to write there, then try again.",
+                details={"ckr": "CKR_TOKEN_WRITE_PROTECTED", **details},
+            )
+        )
+    return DeviceError(
+        Problem(
+            code="device-removed" if error.errno in (errno.ENOENT, errno.ESTALE, errno.ENODEV) else "device-failed",
+            what="The token's files could not be reached.",
+            key_state="Nothing was stored; what can still be read is unchanged.",
+            todo="Check the disk that holds the workspace; restore the token's folder from its backup if it is gone.",
+            details={"ckr": "CKR_DEVICE_ERROR", **details},
+        )
+    )
+
+
+def no_blank_token(label: str) -> EnvironmentFault:
+    return EnvironmentFault(
+        Problem(
+            code="token-missing",
+            what=f"There is no empty token to be called “{label}”: every token the driver shows is initialised.",
+            todo="Connect an empty device, or make an empty slot with the vendor's tool.",
+            contact=HSM_PEOPLE,
+        )
+    )
+
+
+def not_as_made(object_id: bytes, count: int) -> DeviceError:
+    """The device said that it made a key and then shows something else."""
+    return DeviceError(
+        Problem(
+            code="key-not-as-made",
+            what="The device reported a new key, but does not show it as it was made.",
+            key_state=f"The device shows {count} keys under this id. Do not use any of them.",
+            todo="Stop the ceremony. List the keys in the device and let the quorum decide.",
+            contact=HSM_PEOPLE,
+            details={"object_id": object_id.hex(), "count": str(count)},
+        )
+    )
+
+
+def check_token_label(label: str) -> None:
+    """CKA token labels have 32 bytes, padded with blanks. Raises InputError `label-unusable`."""
+    if not (label.isascii() and label.isprintable() and 0 < len(label) <= 32 and label == label.strip()):
+        raise refused(
+            "label-unusable", "A token's name has 1 to 32 plain characters (ASCII).", "Choose a name like “house-1”."
+        )

@@ -47,16 +47,6 @@ ALGORITHMS: tuple[Algorithm, ...] = (
 SIGN_MECHANISMS = tuple(mechanism for mechanism in SignMechanism if mechanism is not SignMechanism.SLH_DSA)
 
 
-def fits(algorithm: Algorithm, mechanism: SignMechanism) -> bool:
-    """Whether a key of this algorithm can sign with this mechanism."""
-    family = mechanism.value.split("-")[0]
-    if family == "ecdsa":
-        return algorithm.is_ec
-    if mechanism is SignMechanism.ML_DSA:
-        return algorithm.value.startswith("ml-dsa")
-    return algorithm.value.startswith(family)
-
-
 def new_private(algorithm: Algorithm) -> Any:
     """A fresh private key object of `cryptography`."""
     if algorithm in _RSA_BITS:

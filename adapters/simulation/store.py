@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import enum
-import errno
 import fcntl
 import os
 import secrets
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import msgspec
 
+from adapters.problems import store_refused
 from hsm_console.domain.errors import DeviceError, EnvironmentFault, Problem
 from hsm_console.domain.keys import Usage
 
@@ -183,40 +183,7 @@ def _told(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise _translate(error, path) from error
-
-
-def _translate(error: OSError, path: Path) -> DeviceError:
-    details = {"errno": errno.errorcode.get(error.errno or 0, "unknown"), "path": str(path)}
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return DeviceError(
-            Problem(
-                code="device-full",
-                what="The simulated token has no room left: the disk under it is full.",
-                key_state="Nothing was stored; what was stored before is unchanged.",
-                todo="Make room on the disk that holds the workspace, then try again.",
-                details={"ckr": "CKR_DEVICE_MEMORY", **details},
-            )
-        )
-    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-        return DeviceError(
-            Problem(
-                code="read-only",
-                what="The simulated token cannot be written: its folder is read-only for this user.",
-                key_state="Nothing was stored; what was stored before is unchanged.",
-                todo="Give the user who runs the gateway the right to write there, then try again.",
-                details={"ckr": "CKR_TOKEN_WRITE_PROTECTED", **details},
-            )
-        )
-    return DeviceError(
-        Problem(
-            code="device-removed" if error.errno in (errno.ENOENT, errno.ESTALE, errno.ENODEV) else "device-failed",
-            what="The simulated token's files could not be reached.",
-            key_state="Nothing was stored; what can still be read is unchanged.",
-            todo="Check the disk that holds the workspace; restore the token's folder from its backup if it is gone.",
-            details={"ckr": "CKR_DEVICE_ERROR", **details},
-        )
-    )
+        raise store_refused(error, path) from error
 
 
 def token_missing(directory: Path) -> EnvironmentFault:

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import keywrap
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from adapters import problems
+from adapters.mechanisms import fits
 from adapters.simulation import algorithms, vault
 from adapters.simulation.store import Kind, Object, Store, Stored, TokenRecord, damaged
 from hsm_console.domain.errors import DeviceError
@@ -50,6 +51,7 @@ class SimulatedToken(Hsm):
     def initialise_token(self, label: str, so_pin: Secret, user_pin: Secret) -> DeviceInfo:
         problems.check_pin(so_pin)
         problems.check_pin(user_pin)
+        problems.check_token_label(label)
         self._store.create()
         with self._store.locked():
             if self._store.exists:
@@ -276,7 +278,7 @@ class SimulatedToken(Hsm):
 
     @staticmethod
     def _require_fit(item: Object, mechanism: SignMechanism) -> None:
-        if not algorithms.fits(Algorithm(item.algorithm), mechanism):
+        if not fits(Algorithm(item.algorithm), mechanism):
             raise problems.mechanism_unsupported(mechanism, Algorithm(item.algorithm))
 
     def _objects(self, object_id: bytes) -> tuple[Stored, ...]:

@@ -108,7 +108,7 @@ class TokenRsaKey(_TokenKey, rsa.RSAPrivateKey):
     def sign(self, data: Any, padding: padding.AsymmetricPadding, algorithm: Any) -> bytes:
         return self._sign(SignMechanism(f"rsa-{_scheme(padding, algorithm)}-{_hash_name(algorithm)}"), data)
 
-    def decrypt(self, ciphertext: Any, padding: padding.AsymmetricPadding) -> NoReturn:
+    def decrypt(self, *_arguments: Any, **_named: Any) -> NoReturn:
         raise _refusal("key-cannot-decrypt", "Signing keys in the device do not decrypt.", "Choose another key.")
 
 
@@ -127,7 +127,7 @@ class TokenEcKey(_TokenKey, ec.EllipticCurvePrivateKey):
     def sign(self, data: Any, signature_algorithm: ec.EllipticCurveSignatureAlgorithm) -> bytes:
         return self._sign(SignMechanism(f"ecdsa-{_hash_name(signature_algorithm.algorithm)}"), data)
 
-    def exchange(self, algorithm: ec.ECDH, peer_public_key: ec.EllipticCurvePublicKey) -> NoReturn:
+    def exchange(self, *_arguments: Any, **_named: Any) -> NoReturn:
         raise _refusal("key-cannot-agree", "Use the device's own derivation for ECDH.", "Choose another key.")
 
 
@@ -146,7 +146,7 @@ class _LatticeKey(_TokenKey):
             raise _refusal("context-unsupported", "The device signs without context.", "Sign without a context.")
         return self._sign(SignMechanism.ML_DSA, data)
 
-    def sign_mu(self, mu: Any) -> NoReturn:
+    def sign_mu(self, *_arguments: Any, **_named: Any) -> NoReturn:
         raise _prehashed()
 
 

@@ -1,0 +1,95 @@
+"""What a token offers, from its mechanism list: asked once, so that “unsupported” is an answer and no surprise."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+from pkcs11 import Mechanism, TokenFlag
+from pkcs11.exceptions import PKCS11Error
+
+from adapters.pkcs11.encoding import CURVES, RSA_BITS
+from adapters.pkcs11.profile import Profile
+from hsm_console.domain.keys import Algorithm, DeviceInfo, SignMechanism
+
+M = Mechanism
+_SIGN: dict[SignMechanism, Mechanism] = {
+    SignMechanism.RSA_PKCS1_SHA256: M.SHA256_RSA_PKCS,
+    SignMechanism.RSA_PKCS1_SHA384: M.SHA384_RSA_PKCS,
+    SignMechanism.RSA_PKCS1_SHA512: M.SHA512_RSA_PKCS,
+    SignMechanism.RSA_PSS_SHA256: M.SHA256_RSA_PKCS_PSS,
+    SignMechanism.RSA_PSS_SHA384: M.SHA384_RSA_PKCS_PSS,
+    SignMechanism.RSA_PSS_SHA512: M.SHA512_RSA_PKCS_PSS,
+    SignMechanism.ECDSA_SHA256: M.ECDSA,
+    SignMechanism.ECDSA_SHA384: M.ECDSA,
+    SignMechanism.ECDSA_SHA512: M.ECDSA,
+    SignMechanism.ED25519: M.EDDSA,
+    SignMechanism.ML_DSA: M.ML_DSA,
+    SignMechanism.HMAC_SHA256: M.SHA256_HMAC,
+}
+_LATTICE = {
+    M.ML_DSA_KEY_PAIR_GEN: (Algorithm.ML_DSA_44, Algorithm.ML_DSA_65, Algorithm.ML_DSA_87),
+    M.ML_KEM_KEY_PAIR_GEN: (Algorithm.ML_KEM_768, Algorithm.ML_KEM_1024),
+}
+
+
+def mechanism_of(mechanism: SignMechanism) -> Mechanism | None:
+    """The CKM a signature is made with; ECDSA hashes in the worker, since not every token hashes itself."""
+    return _SIGN.get(mechanism)
+
+
+def sign_mechanisms(offered: set[Any]) -> tuple[SignMechanism, ...]:
+    return tuple(name for name, native in _SIGN.items() if native in offered)
+
+
+def algorithms(slot: Any, offered: set[Any], profile: Profile) -> tuple[Algorithm, ...]:
+    """What keys can be made: by mechanism and key size, and by the profile where a token cannot tell (curves)."""
+    found: list[Algorithm] = []
+    if M.RSA_PKCS_KEY_PAIR_GEN in offered:
+        low, high = _rsa_range(slot)
+        found += [name for name, bits in RSA_BITS.items() if low <= bits <= high]
+    if M.EC_KEY_PAIR_GEN in offered:
+        found += [name for name in CURVES if name in profile.curves]
+    if {M.EC_EDWARDS_KEY_PAIR_GEN, M.EDDSA} <= offered:
+        found.append(Algorithm.ED25519)
+    if {M.AES_KEY_GEN, M.AES_GCM} <= offered:
+        found.append(Algorithm.AES_256)
+    if {M.GENERIC_SECRET_KEY_GEN, M.SHA256_HMAC} <= offered:
+        found.append(Algorithm.HMAC_SHA256)
+    for native, names in _LATTICE.items():
+        found += names if native in offered else ()
+    return tuple(name for name in found if not profile.algorithms or name in profile.algorithms)
+
+
+def _rsa_range(slot: Any) -> tuple[int, int]:
+    with contextlib.suppress(PKCS11Error):
+        info = slot.get_mechanism_info(M.RSA_PKCS_KEY_PAIR_GEN)
+        if info.max_key_length:
+            return int(info.min_key_length or 0), int(info.max_key_length)
+    return 0, max(RSA_BITS.values())
+
+
+def describe(token: Any, offered: set[Any], profile: Profile) -> DeviceInfo:
+    """DeviceInfo of a token that was just read. A blank token tells its flags and mechanisms, but no label."""
+    flags = token.flags
+    blank = not flags & TokenFlag.TOKEN_INITIALIZED
+    known = algorithms(token.slot, offered, profile)
+    return DeviceInfo(
+        adapter=profile.id,
+        vendor=token.manufacturer_id or profile.vendor,
+        model=token.model,
+        serial="" if blank else bytes(token.serial).rstrip(b"\x00 ").decode("utf-8", errors="replace"),
+        label="" if blank else token.label,
+        firmware=".".join(map(str, token.firmware_version)),
+        hardware=".".join(map(str, token.hardware_version)),
+        simulated=profile.simulated,
+        initialised=not blank,
+        mechanisms=tuple(sorted(m.name if isinstance(m, Mechanism) else f"0x{m:08x}" for m in offered)),
+        algorithms=known,
+        sign_mechanisms=sign_mechanisms(offered),
+        user_pin_low=bool(flags & TokenFlag.USER_PIN_COUNT_LOW),
+        user_pin_final_try=bool(flags & TokenFlag.USER_PIN_FINAL_TRY),
+        user_pin_locked=bool(flags & TokenFlag.USER_PIN_LOCKED),
+        untested_on_hardware=profile.untested,
+        remarks=profile.remarks,
+    )

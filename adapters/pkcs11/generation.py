@@ -1,0 +1,103 @@
+"""Making keys in a token, and agreeing on a secret with one."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+from pkcs11 import KDF, Attribute, KeyType, Mechanism, MechanismFlag
+from pkcs11.exceptions import PKCS11Error
+
+from adapters import problems
+from adapters.pkcs11 import encoding
+from adapters.pkcs11.profile import Profile
+from adapters.pkcs11.templates import Template, TolerantMapper, capabilities, check, guarded, public
+from hsm_console.domain.keys import Algorithm, KeySpec
+
+_PAIRS: dict[str, tuple[KeyType, Mechanism]] = {
+    "rsa": (KeyType.RSA, Mechanism.RSA_PKCS_KEY_PAIR_GEN),
+    "ec": (KeyType.EC, Mechanism.EC_KEY_PAIR_GEN),
+    "ed25519": (KeyType.EC_EDWARDS, Mechanism.EC_EDWARDS_KEY_PAIR_GEN),
+    "ml": (KeyType.ML_DSA, Mechanism.ML_DSA_KEY_PAIR_GEN),
+}
+_SECRET_BITS = 256
+
+
+def generate(session: Any, mapper: TolerantMapper, profile: Profile, spec: KeySpec) -> None:
+    """C_GenerateKeyPair or C_GenerateKey, once. The templates are checked in Python first."""
+    private = check(mapper, guarded(spec, modifiable=profile.modifiable))
+    flags = capabilities(spec.usages)
+    check(mapper, {Attribute.ID: spec.object_id, Attribute.LABEL: spec.label})
+    if not spec.algorithm.is_pair:
+        _generate_secret(session, spec, flags, private)
+        return
+    kind, mechanism = _pair_of(spec.algorithm)
+    session.generate_keypair(
+        kind,
+        encoding.RSA_BITS.get(spec.algorithm),
+        id=spec.object_id,
+        label=spec.label,
+        store=True,
+        capabilities=flags,
+        mechanism=mechanism,
+        public_template=check(mapper, {**public(modifiable=profile.modifiable), **_parameters(spec.algorithm)}),
+        private_template=private,
+    )
+
+
+def _generate_secret(session: Any, spec: KeySpec, flags: MechanismFlag, template: Template) -> None:
+    aes = spec.algorithm is Algorithm.AES_256
+    session.generate_key(
+        KeyType.AES if aes else KeyType.GENERIC_SECRET,
+        _SECRET_BITS,
+        id=spec.object_id,
+        label=spec.label,
+        store=True,
+        capabilities=flags,
+        mechanism=Mechanism.AES_KEY_GEN if aes else Mechanism.GENERIC_SECRET_KEY_GEN,
+        template=template,
+    )
+
+
+def _pair_of(algorithm: Algorithm) -> tuple[KeyType, Mechanism]:
+    if algorithm.value.startswith("ml-kem"):
+        return KeyType.ML_KEM, Mechanism.ML_KEM_KEY_PAIR_GEN
+    return _PAIRS[algorithm.value.split("-", 1)[0]]
+
+
+def _parameters(algorithm: Algorithm) -> Template:
+    """What the public template says about the kind of key (RSA's size is python-pkcs11's own argument)."""
+    if algorithm in encoding.CURVES:
+        return {Attribute.EC_PARAMS: encoding.CURVES[algorithm][0]}
+    if algorithm is Algorithm.ED25519:
+        return {Attribute.EC_PARAMS: encoding.ED25519_OID}
+    if algorithm in encoding.PARAMETER_SETS:
+        return {Attribute.PARAMETER_SET: encoding.PARAMETER_SETS[algorithm]}
+    return {}
+
+
+def derive(key: Any, mapper: TolerantMapper, peer: bytes, length: int) -> bytes:
+    """CKM_ECDH1_DERIVE without KDF into a session object, whose value is read and which is destroyed at once."""
+    if len(peer) < 3 or peer[0] != 4:
+        raise problems.refused(
+            "point-unusable", "The other side's public point must be uncompressed (X9.63).", "Ask for it again."
+        )
+    template = {
+        Attribute.TOKEN: False,
+        Attribute.PRIVATE: False,
+        Attribute.SENSITIVE: False,
+        Attribute.EXTRACTABLE: True,
+    }
+    secret = key.derive_key(
+        KeyType.GENERIC_SECRET,
+        length * 8,
+        capabilities=MechanismFlag(0),
+        mechanism=Mechanism.ECDH1_DERIVE,
+        mechanism_param=(KDF.NULL, None, peer),
+        template=check(mapper, template),
+    )
+    try:
+        return bytes(secret[Attribute.VALUE])
+    finally:
+        with contextlib.suppress(PKCS11Error):
+            secret.destroy()

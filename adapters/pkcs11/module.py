@@ -1,0 +1,139 @@
+"""Loading a vendor's module: found, of this machine's kind, a PKCS#11 module, and told that several threads call it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import struct
+from pathlib import Path
+from typing import Any
+
+import pkcs11._pkcs11
+from pkcs11.exceptions import PKCS11Error
+
+from adapters.pkcs11.errors import ckr_of, told
+from adapters.pkcs11.profile import Profile
+from adapters.pkcs11.raw import CkrError, RawModule
+from adapters.problems import refused
+from hsm_console.domain.errors import EnvironmentFault, Problem
+from hsm_console.hsm.port import Binding
+
+_MACHINES = {3: "i386", 40: "arm", 62: "x86_64", 183: "aarch64", 21: "ppc64", 22: "s390x", 243: "riscv64"}
+
+
+class Module:
+    """One loaded module: `raw` for what python-pkcs11 does not do, `library` for the rest."""
+
+    def __init__(self, path: Path, *, reserved: bytes | None, finalize: bool) -> None:
+        self.path = path
+        self._finalize = finalize
+        try:
+            self.raw = RawModule(str(path), reserved=reserved)
+        except OSError as error:
+            raise _unusable(path, _reason(path, str(error)), str(error)) from error
+        except AttributeError as error:
+            raise _unusable(path, "it is no PKCS#11 module", "no C_GetFunctionList") from error
+        try:
+            self.library = _library(self.raw)
+        except (CkrError, PKCS11Error) as error:
+            raise _unusable(path, "it refused to start", ckr_of(error)) from error
+
+    def slots(self) -> list[Any]:
+        with told("describe"):
+            return list(self.library.get_slots(token_present=True))
+
+    def restart(self) -> None:
+        """C_Finalize and C_Initialize: some modules see a new token only then."""
+        with contextlib.suppress(CkrError):
+            self.raw.finalize()
+        with told("open"):
+            self.raw.initialize()
+
+    def close(self) -> None:
+        """Never unloads: objects of python-pkcs11 keep raw pointers. The process ends soon."""
+        if self._finalize:
+            with contextlib.suppress(CkrError):
+                self.raw.finalize()
+
+
+def _library(raw: RawModule) -> Any:
+    """python-pkcs11's library object, whose C_Initialize and C_Finalize are ours (CKF_OS_LOCKING_OK)."""
+
+    class LockingLibrary(pkcs11._pkcs11.lib):
+        def initialize(self) -> None:
+            raw.initialize()
+
+        def finalize(self) -> None:
+            raw.finalize()
+
+    return LockingLibrary(raw.path)
+
+
+def prepare(profile: Profile, binding: Binding) -> None:
+    """Environment and working directory as the module wants them, before it is loaded."""
+    for name, value in profile.environment.items():
+        with contextlib.suppress(KeyError):  # an option that was not given leaves the variable as it is
+            os.environ[name] = value.format(**binding.options)
+    if directory := binding.options.get(profile.working_directory, ""):
+        os.chdir(directory)
+
+
+def find(profile: Profile, binding: Binding) -> Path:
+    """The module's path: option `module`, else the profile's places in order.
+
+    Raises InputError `module-relative`; EnvironmentFault `module-missing` naming every place that was looked at.
+    """
+    chosen = binding.options.get("module", "")
+    if chosen and not Path(chosen).is_absolute():
+        raise refused("module-relative", "The path of a driver module must be absolute.", "Give the whole path.")
+    places = (chosen,) if chosen else profile.modules
+    for place in places:
+        if Path(place).is_file():
+            return Path(place)
+    hint = profile.package_hint or "Install the vendor's client software, or name the module with the option “module”."
+    raise EnvironmentFault(
+        Problem(
+            code="module-missing",
+            what=f"The driver for {profile.title} is not on this machine.",
+            todo=hint,
+            details={"looked_at": " ".join(places) or "nothing: the option “module” is not set"},
+        )
+    )
+
+
+def load(profile: Profile, binding: Binding) -> Module:
+    """Prepare, find and load. Raises EnvironmentFault `module-missing`, `module-unusable`."""
+    prepare(profile, binding)
+    path = find(profile, binding)
+    reserved = binding.options.get(profile.reserved, "").encode() or None
+    return Module(path, reserved=reserved, finalize=profile.finalize)
+
+
+def _reason(path: Path, text: str) -> str:
+    """Why the loader refused, in words: read from the file itself, the loader's text is for the details."""
+    header = path.read_bytes()[:20] if os.access(path, os.R_OK) else b""
+    if not header:
+        return "it cannot be read or is empty"
+    if header[:4] != b"\x7fELF":
+        return "it is no program library"
+    if len(header) < 20:
+        return "it is cut off"
+    bits = {1: "32-bit", 2: "64-bit"}.get(header[4], "unknown")
+    machine = _MACHINES.get(struct.unpack("<H", header[18:20])[0], "another processor")
+    if bits != "64-bit" or machine != platform.machine():
+        return f"it is made for another machine ({machine}, {bits}; this one is {platform.machine()})"
+    if "cannot open shared object file" in text:
+        return f"it needs a library that is missing: {text.split(':', 1)[0]}"
+    return "the system's loader refuses it"
+
+
+def _unusable(path: Path, reason: str, detail: str) -> EnvironmentFault:
+    return EnvironmentFault(
+        Problem(
+            code="module-unusable",
+            what=f"The driver module cannot be used: {reason}.",
+            todo="Install the vendor's client software for this machine, or name another module.",
+            details={"module": str(path), "detail": detail},
+        )
+    )

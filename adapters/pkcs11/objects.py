@@ -1,0 +1,146 @@
+"""Keys as a token shows them: private, public and secret objects, joined by their CKA_ID."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from pkcs11 import Attribute, ObjectClass
+from pkcs11.exceptions import (
+    AttributeSensitive,
+    AttributeTypeInvalid,
+    FunctionFailed,
+    ObjectHandleInvalid,
+    PKCS11Error,
+)
+
+from adapters.pkcs11 import encoding
+from hsm_console.domain.keys import Algorithm, KeyAttributes, KeyInfo, Usage
+
+A = Attribute
+KEY_CLASSES = (ObjectClass.PRIVATE_KEY, ObjectClass.SECRET_KEY, ObjectClass.PUBLIC_KEY)
+_IDENTITY = (A.ID, A.LABEL, A.KEY_TYPE)
+_BY_CLASS = {
+    ObjectClass.PUBLIC_KEY: (A.MODULUS, A.PUBLIC_EXPONENT, A.EC_PARAMS, A.EC_POINT, A.PARAMETER_SET, A.VALUE),
+    ObjectClass.PRIVATE_KEY: (A.MODULUS, A.EC_PARAMS, A.PARAMETER_SET),
+    ObjectClass.SECRET_KEY: (A.VALUE_LEN,),
+}
+_GUARDS: dict[str, Attribute] = {
+    "token": A.TOKEN,
+    "private": A.PRIVATE,
+    "sensitive": A.SENSITIVE,
+    "always_sensitive": A.ALWAYS_SENSITIVE,
+    "extractable": A.EXTRACTABLE,
+    "never_extractable": A.NEVER_EXTRACTABLE,
+    "local": A.LOCAL,
+    "modifiable": A.MODIFIABLE,
+}
+_USAGES = {
+    Usage.SIGN: (A.SIGN,),
+    Usage.ENCRYPT: (A.DECRYPT,),
+    Usage.WRAP: (A.WRAP, A.UNWRAP),
+    Usage.DERIVE: (A.DERIVE,),
+}
+
+
+class Found(NamedTuple):
+    """One object of a token."""
+
+    kind: ObjectClass
+    handle: Any
+    values: dict[Attribute, Any]
+
+    @property
+    def object_id(self) -> bytes:
+        return bytes(self.values.get(A.ID) or b"")
+
+    @property
+    def label(self) -> str:
+        return str(self.values.get(A.LABEL) or "")
+
+    @property
+    def algorithm(self) -> Algorithm:
+        return encoding.algorithm_of(self.values)
+
+
+def read(handle: Any, attributes: Sequence[Attribute]) -> dict[Attribute, Any]:
+    """What the object tells of these attributes; the ones it does not know or will not tell are left out.
+
+    One call for all of them; a module that fails the whole call for one unknown attribute is asked one by one.
+    """
+    with contextlib.suppress(AttributeTypeInvalid, AttributeSensitive, FunctionFailed):
+        return dict(handle.get_attributes(list(attributes)))
+    values = {}
+    for attribute in attributes:
+        with contextlib.suppress(AttributeTypeInvalid, AttributeSensitive, FunctionFailed):
+            values[attribute] = handle[attribute]
+    return values
+
+
+def search(session: Any, kind: ObjectClass, *, object_id: bytes = b"", label: str = "") -> list[Found]:
+    """All token objects of one class. The search is finished before anything is read: a second one may not start."""
+    wanted: dict[Attribute, Any] = {A.CLASS: kind, A.TOKEN: True}
+    if object_id:
+        wanted[A.ID] = object_id
+    if label:
+        wanted[A.LABEL] = label
+    handles = list(session.get_objects(wanted))
+    found = []
+    for handle in handles:
+        with contextlib.suppress(ObjectHandleInvalid):  # another process destroyed it meanwhile
+            found.append(Found(kind, handle, read(handle, (*_IDENTITY, *_BY_CLASS[kind]))))
+    return found
+
+
+def everything(session: Any, *, object_id: bytes = b"", label: str = "") -> list[Found]:
+    return [each for kind in KEY_CLASSES for each in search(session, kind, object_id=object_id, label=label)]
+
+
+def attributes(handle: Any) -> KeyAttributes:
+    """Attributes read back now. None where the token does not tell."""
+    usage_attributes = [attribute for group in _USAGES.values() for attribute in group]
+    values = read(handle, [*_GUARDS.values(), *usage_attributes])
+    usages = tuple(usage for usage, group in _USAGES.items() if any(values.get(attribute) for attribute in group))
+    return KeyAttributes(
+        **{name: None if values.get(attr) is None else bool(values[attr]) for name, attr in _GUARDS.items()},
+        usages=usages,
+    )
+
+
+def infos(found: Sequence[Found]) -> tuple[KeyInfo, ...]:
+    """Keys out of objects: pairs joined by id, half pairs and shared ids as the port describes them."""
+    by_id: dict[bytes, list[Found]] = defaultdict(list)
+    for each in found:
+        by_id[each.object_id].append(each)
+    return tuple(info for group in by_id.values() for info in _infos_of(group))
+
+
+def _infos_of(group: Sequence[Found]) -> list[KeyInfo]:
+    private = [each for each in group if each.kind is ObjectClass.PRIVATE_KEY]
+    public = [each for each in group if each.kind is ObjectClass.PUBLIC_KEY]
+    joined = [_info(each, spki=b"", whole=True) for each in group if each.kind is ObjectClass.SECRET_KEY]
+    for index in range(max(len(private), len(public))):
+        whole = index < len(private) and index < len(public)
+        shown = private[index] if index < len(private) else public[index]
+        joined.append(_info(shown, spki=spki(public[index]) if whole else b"", whole=whole, half=public[index:]))
+    return joined
+
+
+def spki(public: Found) -> bytes:
+    """SubjectPublicKeyInfo of a public object; empty when it is of a kind the console does not know."""
+    with contextlib.suppress(ValueError, KeyError):
+        return encoding.spki(public.algorithm, public.values)
+    return b""
+
+
+def _info(each: Found, *, spki: bytes, whole: bool, half: Sequence[Found] = ()) -> KeyInfo:
+    algorithm = each.algorithm
+    if algorithm is Algorithm.OTHER and half:  # some tokens tell a key's size and curve only of its public half
+        algorithm = half[0].algorithm
+    read_back = KeyAttributes()
+    if whole:
+        with contextlib.suppress(PKCS11Error):
+            read_back = attributes(each.handle)
+    return KeyInfo(object_id=each.object_id, label=each.label, algorithm=algorithm, spki=spki, attributes=read_back)

@@ -1,0 +1,66 @@
+"""A vendor's particulars as data: resources/vendors/<id>.toml. What a profile can say, it says instead of code."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+import msgspec
+
+from hsm_console.domain.keys import Algorithm
+
+_DEFAULT_CURVES = (Algorithm.EC_P256, Algorithm.EC_P384, Algorithm.EC_P521)
+
+
+class Login(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How the PIN becomes what C_Login takes.
+
+    builder: plain; user-password (user name from option `user`, joined by a colon); key-id-password (option `key-id`,
+    four hex digits, put before); none (the slot asks for no PIN). user_type: CK_USER_TYPE. Whether the device has a
+    PIN pad of its own (CKF_PROTECTED_AUTHENTICATION_PATH) is asked of the token, not of the profile.
+    """
+
+    builder: str = "plain"
+    user_type: int = 1
+
+
+class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One kind of device. Every field has the value that fits a module without peculiarities.
+
+    modules: paths tried in order (option `module` comes before). environment: variables set before the module loads;
+    `{name}` is replaced by the binding's option of that name. working_directory: option that names it. reserved:
+    option whose text goes to C_Initialize as pReserved. gcm: who makes the IV: `caller`, or `token` (twelve zero bytes
+    are handed in and the IV is read back). modifiable: what CKA_MODIFIABLE is set to; None leaves it out.
+    finalize: False for modules that crash or hang in C_Finalize. token_objects_only: session objects are refused.
+    hints: own explanations by CKR name. untested: nobody ran this profile on the hardware.
+    """
+
+    id: str
+    title: str
+    vendor: str
+    modules: tuple[str, ...] = ()
+    package_hint: str = ""
+    environment: dict[str, str] = {}
+    options: dict[str, str] = {}
+    working_directory: str = ""
+    reserved: str = ""
+    login: Login = Login()
+    curves: tuple[Algorithm, ...] = _DEFAULT_CURVES
+    algorithms: tuple[Algorithm, ...] = ()
+    gcm: str = "caller"
+    modifiable: bool | None = None
+    can_initialise: bool = False
+    can_set_pin: bool = True
+    finalize: bool = True
+    token_objects_only: bool = False
+    simulated: bool = False
+    untested: bool = True
+    attestation: str = ""
+    audit_hint: str = ""
+    remarks: tuple[str, ...] = ()
+    hints: dict[str, str] = {}
+
+
+def load(name: str) -> Profile:
+    """The profile of this name. Raises FileNotFoundError, msgspec.ValidationError."""
+    text = resources.files("resources").joinpath("vendors", f"{name}.toml").read_bytes()
+    return msgspec.toml.decode(text, type=Profile)

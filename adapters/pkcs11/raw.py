@@ -1,0 +1,143 @@
+"""The few PKCS#11 calls that python-pkcs11 does not make, or makes in a way that leaks: by ctypes, on the same module.
+
+C_Initialize with CKF_OS_LOCKING_OK (python-pkcs11 passes NULL, which means “no threads”), C_InitToken, C_InitPIN,
+C_SetPIN with bytes, and C_Login on a session that is closed again when the login fails. PINs are copied into one
+buffer that is overwritten after the call.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+from collections.abc import Iterator
+
+from hsm_console.domain.secret import Secret
+
+CKU_SO = 0
+CKU_USER = 1
+_CKF_OS_LOCKING_OK = 0x2
+_CKF_RW_SESSION = 0x2
+_CKF_SERIAL_SESSION = 0x4
+_LABEL_BYTES = 32
+# Places in CK_FUNCTION_LIST (PKCS #11 v2.40, 4.7), the same in every version since.
+_PLACES = {
+    "C_Initialize": 0,
+    "C_Finalize": 1,
+    "C_InitToken": 9,
+    "C_InitPIN": 10,
+    "C_SetPIN": 11,
+    "C_OpenSession": 12,
+    "C_CloseSession": 13,
+    "C_Login": 18,
+    "C_Logout": 19,
+}
+
+
+class CkrError(Exception):
+    """A PKCS#11 function returned something else than CKR_OK."""
+
+    def __init__(self, function: str, value: int) -> None:
+        super().__init__(f"{function}: 0x{value:08x}")
+        self.value = value
+
+
+class _InitializeArgs(ctypes.Structure):
+    _fields_ = (
+        ("CreateMutex", ctypes.c_void_p),
+        ("DestroyMutex", ctypes.c_void_p),
+        ("LockMutex", ctypes.c_void_p),
+        ("UnlockMutex", ctypes.c_void_p),
+        ("flags", ctypes.c_ulong),
+        ("pReserved", ctypes.c_char_p),
+    )
+
+
+class _FunctionList(ctypes.Structure):
+    _fields_ = (("version", ctypes.c_ubyte * 2), ("functions", ctypes.c_void_p * 68))
+
+
+class RawModule:
+    """A loaded PKCS#11 module. Raises OSError when it cannot be loaded, AttributeError when it is none."""
+
+    def __init__(self, path: str, *, reserved: bytes | None = None) -> None:
+        self.path = path
+        self._reserved = reserved
+        self._library = ctypes.CDLL(path)
+        self._list = ctypes.POINTER(_FunctionList)()
+        self._check("C_GetFunctionList", self._library.C_GetFunctionList(ctypes.byref(self._list)))
+
+    def initialize(self) -> None:
+        """Tell the module that several threads may call it. pReserved only where a profile asks for it."""
+        arguments = _InitializeArgs(flags=_CKF_OS_LOCKING_OK, pReserved=self._reserved)
+        self._call("C_Initialize", ctypes.byref(arguments))
+
+    def finalize(self) -> None:
+        self._call("C_Finalize", None)
+
+    def init_token(self, slot: int, so_pin: Secret, label: str) -> None:
+        padded = label.encode().ljust(_LABEL_BYTES)
+        if len(padded) > _LABEL_BYTES:
+            raise ValueError("a token's label has at most 32 bytes")
+        with _revealed(so_pin) as (pin, length):
+            self._call("C_InitToken", ctypes.c_ulong(slot), pin, length, padded)
+
+    def init_pin(self, session: int, user_pin: Secret) -> None:
+        with _revealed(user_pin) as (pin, length):
+            self._call("C_InitPIN", ctypes.c_ulong(session), pin, length)
+
+    def set_pin(self, session: int, old: Secret, new: Secret) -> None:
+        with _revealed(old) as (old_pin, old_length), _revealed(new) as (new_pin, new_length):
+            self._call("C_SetPIN", ctypes.c_ulong(session), old_pin, old_length, new_pin, new_length)
+
+    def open_session(self, slot: int) -> int:
+        """A read-write session."""
+        handle = ctypes.c_ulong()
+        flags = ctypes.c_ulong(_CKF_SERIAL_SESSION | _CKF_RW_SESSION)
+        self._call("C_OpenSession", ctypes.c_ulong(slot), flags, None, None, ctypes.byref(handle))
+        return handle.value
+
+    def close_session(self, session: int) -> None:
+        self._call("C_CloseSession", ctypes.c_ulong(session))
+
+    def login(self, session: int, pin: Secret | None, *, user: int = CKU_USER) -> None:
+        """pin None: the device asks for it itself (CKF_PROTECTED_AUTHENTICATION_PATH)."""
+        if pin is None:
+            self._call("C_Login", ctypes.c_ulong(session), ctypes.c_ulong(user), None, ctypes.c_ulong(0))
+            return
+        with _revealed(pin) as (data, length):
+            self._call("C_Login", ctypes.c_ulong(session), ctypes.c_ulong(user), data, length)
+
+    def logout(self, session: int) -> None:
+        self._call("C_Logout", ctypes.c_ulong(session))
+
+    @contextlib.contextmanager
+    def session(self, slot: int) -> Iterator[int]:
+        """A session that is closed in any case."""
+        handle = self.open_session(slot)
+        try:
+            yield handle
+        finally:
+            with contextlib.suppress(CkrError):
+                self.close_session(handle)
+
+    def _call(self, name: str, *arguments: object) -> None:
+        address = self._list.contents.functions[_PLACES[name]]
+        if not address:
+            raise CkrError(name, 0x54)  # CKR_FUNCTION_NOT_SUPPORTED
+        function = ctypes.CFUNCTYPE(ctypes.c_ulong)(address)  # every argument is typed where it is made
+        self._check(name, function(*arguments))
+
+    @staticmethod
+    def _check(name: str, value: int) -> None:
+        if value:
+            raise CkrError(name, value)
+
+
+@contextlib.contextmanager
+def _revealed(secret: Secret) -> Iterator[tuple[ctypes.Array[ctypes.c_char], ctypes.c_ulong]]:
+    data = secret.reveal_bytes() if secret else b""
+    buffer = ctypes.create_string_buffer(data, len(data) + 1)
+    try:
+        yield buffer, ctypes.c_ulong(len(data))
+    finally:
+        ctypes.memset(buffer, 0, len(buffer))

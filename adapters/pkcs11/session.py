@@ -1,0 +1,175 @@
+"""Finding the token and being logged in to it: one login session, and sessions without PIN for the work.
+
+`close()` of a session that carried a PIN logs every session out, and a failed login leaves its session open; so the
+login session is a raw one that does nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+from pkcs11 import TokenFlag
+from pkcs11.exceptions import PKCS11Error, SessionReadOnly, TokenNotPresent, TokenNotRecognised, TokenWriteProtected
+
+from adapters import problems
+from adapters.pkcs11.errors import told
+from adapters.pkcs11.module import Module
+from adapters.pkcs11.profile import Profile
+from adapters.pkcs11.raw import CKU_SO, CkrError
+from adapters.pkcs11.templates import TolerantMapper
+from hsm_console.domain.secret import Secret
+from hsm_console.hsm.port import Binding
+
+
+class Sessions:
+    """The token that a binding means, and the sessions on it."""
+
+    def __init__(self, module: Module, profile: Profile, binding: Binding) -> None:
+        self.mapper = TolerantMapper()
+        self._module = module
+        self._profile = profile
+        self._binding = binding
+        self._login: int | None = None
+        self._logged_in = False
+        self._work: Any = None
+
+    @property
+    def logged_in(self) -> bool:
+        return self._logged_in
+
+    def token(self) -> Any:
+        """The token, read anew: its flags are a snapshot. Raises token-missing, -ambiguous, -wrong-serial."""
+        label, serial = self._binding.token_label, self._binding.serial
+        tokens = [token for token in self._tokens() if _initialised(token)]
+        named = [token for token in tokens if token.label == label]
+        if not named:
+            raise problems.token_absent(label, serial, tuple(token.label for token in tokens))
+        serials = tuple(_serial(token) for token in named)
+        if serial:
+            named = [token for token in named if _serial(token) == serial]
+            if not named:
+                raise problems.wrong_serial(label, serial, serials)
+        if len(named) > 1:
+            raise problems.duplicate_label(label, serials)
+        return named[0]
+
+    def blank(self) -> Any | None:
+        """An uninitialised token. None when there is none, or when the binding names a serial number already."""
+        if self._binding.serial:
+            return None
+        return next((token for token in self._tokens() if not token.flags & TokenFlag.TOKEN_INITIALIZED), None)
+
+    def initialise(self, label: str, so_pin: Secret, user_pin: Secret) -> None:
+        """C_InitToken on a blank token and C_InitPIN by the security officer. A token that was left without a user
+        PIN in between is finished, not initialised again."""
+        named = [token for token in self._tokens() if token.label == label and _initialised(token)]
+        if any(token.flags & TokenFlag.USER_PIN_INITIALIZED for token in named):
+            raise problems.token_initialised(label)
+        token = named[0] if named else self.blank()
+        if token is None:
+            raise problems.no_blank_token(label)
+        raw, slot = self._module.raw, token.slot.slot_id
+        with told("initialise_token", self._profile.hints):
+            if not named:
+                raw.init_token(slot, so_pin, label)
+            with raw.session(slot) as session:
+                raw.login(session, so_pin, user=CKU_SO)
+                try:
+                    raw.init_pin(session, user_pin)
+                finally:
+                    raw.logout(session)
+        self.log_out()
+        self._module.restart()
+
+    def log_in(self, pin: Secret) -> None:
+        if self._logged_in:
+            raise problems.already_logged_in()
+        token = self.token()
+        if self._profile.login.builder == "none":
+            self._logged_in = True
+            return
+        own_pad = bool(token.flags & TokenFlag.PROTECTED_AUTHENTICATION_PATH)
+        given = None if own_pad and not pin else self._built(pin)
+        raw, slot = self._module.raw, token.slot.slot_id
+        with told("log_in", self._profile.hints):
+            session = raw.open_session(slot)
+            try:
+                raw.login(session, given, user=self._profile.login.user_type)
+            except CkrError:
+                with contextlib.suppress(CkrError):
+                    raw.close_session(session)
+                raise
+            finally:
+                if given is not None and given is not pin:
+                    given.wipe()
+        self._login, self._logged_in = session, True
+
+    def log_out(self) -> None:
+        login, self._login, self._logged_in = self._login, None, False
+        self._drop_work()
+        if login is not None:
+            with contextlib.suppress(CkrError):
+                self._module.raw.logout(login)
+            with contextlib.suppress(CkrError):
+                self._module.raw.close_session(login)
+
+    def change_pin(self, old: Secret, new: Secret) -> None:
+        raw, slot = self._module.raw, self.token().slot.slot_id
+        with told("change_pin", self._profile.hints), raw.session(slot) as session:
+            raw.set_pin(session, old, new)
+
+    def work(self) -> Any:
+        """A session without PIN that shares the login, if there is one. Read-write where the token allows it."""
+        if self._work is None:
+            token = self.token()
+            with told("open", self._profile.hints):
+                try:
+                    self._work = token.open(rw=True, attribute_mapper=self.mapper)
+                except (TokenWriteProtected, SessionReadOnly):
+                    self._work = token.open(rw=False, attribute_mapper=self.mapper)
+        return self._work
+
+    def require_login(self) -> Any:
+        """The work session. Raises not-logged-in: without a login a search returns no private object, silently."""
+        if not self._logged_in:
+            raise problems.not_logged_in()
+        return self.work()
+
+    def forget(self) -> None:
+        """The device closed its side: the handles mean nothing any more, and nobody is logged in."""
+        self._login, self._logged_in, self._work = None, False, None
+
+    def _drop_work(self) -> None:
+        work, self._work = self._work, None
+        if work is not None:
+            with contextlib.suppress(PKCS11Error):
+                work.close()
+
+    def _tokens(self) -> list[Any]:
+        tokens = []
+        for slot in self._module.slots():
+            with told("describe", self._profile.hints), contextlib.suppress(TokenNotPresent, TokenNotRecognised):
+                tokens.append(slot.get_token())
+        return tokens
+
+    def _built(self, pin: Secret) -> Secret:
+        """The PIN as the device wants it."""
+        builder = self._profile.login.builder
+        if builder == "plain":
+            problems.check_pin(pin)
+            return pin
+        options = self._binding.options
+        if builder == "user-password":
+            return Secret(options.get("user", "").encode() + b":" + pin.reveal_bytes())
+        if builder == "key-id-password":
+            return Secret(options.get("key-id", "0001").encode() + pin.reveal_bytes())
+        raise ValueError(f"unknown login builder {builder}")
+
+
+def _initialised(token: Any) -> bool:
+    return bool(token.flags & TokenFlag.TOKEN_INITIALIZED)
+
+
+def _serial(token: Any) -> str:
+    return bytes(token.serial).rstrip(b"\x00 ").decode("utf-8", errors="replace")

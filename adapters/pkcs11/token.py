@@ -1,0 +1,305 @@
+"""A token behind a PKCS#11 module, as an `Hsm`. What differs between vendors stands in their profiles."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from pkcs11 import Attribute, Mechanism, ObjectClass
+from pkcs11.mechanisms import MGF
+
+from adapters import problems
+from adapters.mechanisms import fits
+from adapters.pkcs11 import aes, capabilities, encoding, generation, objects
+from adapters.pkcs11.errors import told
+from adapters.pkcs11.module import Module, load
+from adapters.pkcs11.profile import Profile
+from adapters.pkcs11.session import Sessions
+from adapters.pkcs11.templates import check
+from hsm_console.domain.errors import ConsoleError
+from hsm_console.domain.keys import Algorithm, DeviceInfo, KeyAttributes, KeyInfo, KeySpec, SignMechanism
+from hsm_console.domain.secret import Secret
+from hsm_console.hsm.port import AesGcm, Binding, DataObject, Hsm, unsupported
+
+_PSS = {
+    "sha256": (Mechanism.SHA256, MGF.SHA256, 32),
+    "sha384": (Mechanism.SHA384, MGF.SHA384, 48),
+    "sha512": (Mechanism.SHA512, MGF.SHA512, 64),
+}
+
+
+class Pkcs11Token(Hsm):
+    """One token of one module. See the port for what each call means."""
+
+    def __init__(self, binding: Binding, profile: Profile, module: Module | None = None) -> None:
+        self.profile = profile
+        self.module = module or load(profile, binding)
+        self.sessions = Sessions(self.module, profile, binding)
+        self._offered: set[Any] | None = None
+        self._keys: dict[bytes, objects.Found] = {}
+
+    def describe(self) -> DeviceInfo:
+        with self._told("describe"):
+            try:
+                token = self.sessions.token()
+            except ConsoleError as missing:
+                blank = self.sessions.blank() if missing.problem.code == "token-missing" else None
+                if blank is None:
+                    raise
+                token = blank
+            return capabilities.describe(token, self._mechanisms(token), self.profile)
+
+    def initialise_token(self, label: str, so_pin: Secret, user_pin: Secret) -> DeviceInfo:
+        if not self.profile.can_initialise:
+            raise unsupported("initialise_token", "use the vendor's tool")
+        problems.check_pin(so_pin)
+        problems.check_pin(user_pin)
+        problems.check_token_label(label)
+        self.sessions.initialise(label, so_pin, user_pin)
+        self._offered = None
+        return self.describe()
+
+    def log_in(self, pin: Secret) -> None:
+        self.sessions.log_in(pin)
+
+    def log_out(self) -> None:
+        self._keys.clear()
+        self.sessions.log_out()
+
+    def change_pin(self, old: Secret, new: Secret) -> None:
+        if not self.profile.can_set_pin:
+            raise unsupported("change_pin", "use the vendor's tool")
+        problems.check_pin(old)
+        problems.check_pin(new)
+        self.sessions.change_pin(old, new)
+
+    def generate(self, spec: KeySpec) -> KeyInfo:
+        session = self.sessions.require_login()
+        problems.check_spec(spec)
+        with self._told("generate"):
+            if spec.algorithm not in self._algorithms():
+                raise problems.algorithm_unsupported(spec.algorithm)
+            self._require_free(session, spec)
+            generation.generate(session, self.sessions.mapper, self.profile, spec)
+            return self._made(session, spec)
+
+    def find(self, *, object_id: bytes = b"", label: str = "") -> tuple[KeyInfo, ...]:
+        session = self.sessions.require_login()
+        with self._told("find"):
+            found = objects.everything(session, object_id=object_id, label=label)
+            if label:  # the other half may carry another label
+                found = [each for i in dict.fromkeys(f.object_id for f in found) for each in _all(session, i, found)]
+            return objects.infos(found)
+
+    def attributes(self, object_id: bytes) -> KeyAttributes:
+        self._keys.pop(object_id, None)
+        with self._told("attributes"):
+            return objects.attributes(self._key(object_id).handle)
+
+    def sign(self, object_id: bytes, mechanism: SignMechanism, data: bytes) -> bytes:
+        with self._told("sign", object_id):
+            key = self._usable(object_id, "sign", "sign")
+            native, parameter, message = self._signing(key.algorithm, mechanism, data)
+            signature: bytes = key.handle.sign(message, mechanism=native, mechanism_param=parameter)
+        return encoding.ecdsa_to_der(signature) if key.algorithm.is_ec else signature
+
+    def verify(self, object_id: bytes, mechanism: SignMechanism, data: bytes, signature: bytes) -> None:
+        session = self.sessions.require_login()
+        with self._told("verify", object_id):
+            key = self._verifier(session, object_id)
+            native, parameter, message = self._signing(key.algorithm, mechanism, data)
+            try:
+                raw = encoding.ecdsa_from_der(signature, key.algorithm) if key.algorithm.is_ec else signature
+            except ValueError as wrong:
+                raise problems.signature_invalid() from wrong
+            if not key.handle.verify(message, raw, mechanism=native, mechanism_param=parameter):
+                raise problems.signature_invalid()
+
+    def encrypt(self, object_id: bytes, plaintext: bytes, aad: bytes = b"") -> AesGcm:
+        with self._told("encrypt", object_id):
+            key = self._aes(object_id, "encrypt", "encrypt")
+            return aes.encrypt(key.handle, self.profile.gcm, plaintext, aad)
+
+    def decrypt(self, object_id: bytes, message: AesGcm, aad: bytes = b"") -> bytes:
+        with self._told("decrypt", object_id):
+            return aes.decrypt(self._aes(object_id, "decrypt", "decrypt").handle, message, aad)
+
+    def wrap(self, wrapping_id: bytes, object_id: bytes) -> bytes:
+        with self._told("wrap", object_id):
+            wrapping = self._aes(wrapping_id, "wrap_key", "wrap keys")
+            target = self._key(object_id)
+            if objects.attributes(target.handle).extractable is False:
+                raise problems.not_extractable()
+            return aes.wrap(wrapping.handle, target.handle, self._mechanisms())
+
+    def unwrap(self, wrapping_id: bytes, wrapped: bytes, spec: KeySpec) -> KeyInfo:
+        session = self.sessions.require_login()
+        problems.check_spec(spec)
+        with self._told("unwrap", wrapping_id):
+            wrapping = self._aes(wrapping_id, "unwrap_key", "unwrap keys")
+            self._require_free(session, spec)
+            aes.unwrap(wrapping.handle, self.sessions.mapper, self.profile, wrapped, spec, self._mechanisms())
+            return self._made(session, spec)
+
+    def derive(self, object_id: bytes, peer_public_point: bytes, length: int) -> bytes:
+        problems.check_length(length, most=66)
+        with self._told("derive", object_id):
+            key = self._usable(object_id, "derive_key", "agree on secrets")
+            if not key.algorithm.is_ec:
+                raise unsupported("derive", key.algorithm.value)
+            return generation.derive(key.handle, self.sessions.mapper, peer_public_point, length)
+
+    def random(self, length: int) -> bytes:
+        problems.check_length(length, most=problems.RANDOM_BYTES)
+        with self._told("random"):
+            return bytes(self.sessions.work().generate_random(length * 8))
+
+    def destroy(self, object_id: bytes) -> int:
+        session = self.sessions.require_login()
+        with self._told("destroy"):
+            doomed = objects.everything(session, object_id=object_id)
+            if not doomed:
+                raise problems.object_missing(object_id)
+            self._keys.pop(object_id, None)
+            for each in doomed:
+                each.handle.destroy()
+        return len(doomed)
+
+    def write_data(self, item: DataObject) -> None:
+        session = self.sessions.require_login()
+        problems.check_data(item.value)
+        template = {
+            Attribute.CLASS: ObjectClass.DATA,
+            Attribute.TOKEN: True,
+            Attribute.PRIVATE: False,
+            Attribute.APPLICATION: item.application,
+            Attribute.LABEL: item.label,
+            Attribute.VALUE: item.value,
+        }
+        with self._told("write_data"):
+            older = _data(session, item.application, item.label)
+            session.create_object(check(self.sessions.mapper, template))
+            for handle in older:
+                handle.destroy()
+
+    def read_data(self, application: str, label: str) -> tuple[DataObject, ...]:
+        with self._told("read_data"):
+            values = [handle[Attribute.VALUE] for handle in _data(self.sessions.work(), application, label)]
+        return tuple(DataObject(application=application, label=label, value=bytes(value)) for value in values)
+
+    def delete_data(self, application: str, label: str) -> int:
+        session = self.sessions.require_login()
+        with self._told("delete_data"):
+            doomed = _data(session, application, label)
+            for handle in doomed:
+                handle.destroy()
+        return len(doomed)
+
+    def close(self) -> None:
+        with contextlib.suppress(Exception):
+            self.log_out()
+        with contextlib.suppress(Exception):
+            self.module.close()
+
+    @contextlib.contextmanager
+    def _told(self, method: str, object_id: bytes = b"") -> Iterator[None]:
+        """Translate what native code says; forget handles that it no longer knows."""
+        try:
+            with told(method, self.profile.hints):
+                yield
+        except ConsoleError as error:
+            if error.problem.code == "object-missing":
+                self._keys.clear()
+                if object_id and "object_id" not in error.problem.details:
+                    raise problems.object_missing(object_id) from error
+            if error.problem.code == "device-removed":
+                self._keys.clear()
+                self.sessions.forget()
+            raise
+
+    def _mechanisms(self, token: Any = None) -> set[Any]:
+        if self._offered is None:
+            chosen = self.sessions.token() if token is None else token
+            self._offered = set(chosen.slot.get_mechanisms())
+        return self._offered
+
+    def _algorithms(self) -> tuple[Algorithm, ...]:
+        return capabilities.algorithms(self.sessions.token().slot, self._mechanisms(), self.profile)
+
+    @staticmethod
+    def _require_free(session: Any, spec: KeySpec) -> None:
+        if objects.everything(session, object_id=spec.object_id):
+            raise problems.label_taken(f"A key with the id {spec.object_id.hex()}")
+        if objects.everything(session, label=spec.label):
+            raise problems.label_taken(f"A key with the label “{spec.label}”")
+
+    def _made(self, session: Any, spec: KeySpec) -> KeyInfo:
+        """The key that was just made, as the token shows it."""
+        made = objects.infos(objects.everything(session, object_id=spec.object_id))
+        if len(made) != 1 or (spec.algorithm.is_pair and not made[0].spki):
+            raise problems.not_as_made(spec.object_id, len(made))
+        return made[0]
+
+    def _key(self, object_id: bytes) -> objects.Found:
+        """The one private or secret object with this id; remembered until logout."""
+        session = self.sessions.require_login()
+        if object_id not in self._keys:
+            kinds = (ObjectClass.PRIVATE_KEY, ObjectClass.SECRET_KEY)
+            found = [each for kind in kinds for each in objects.search(session, kind, object_id=object_id)]
+            if not found:
+                raise problems.object_missing(object_id)
+            if len(found) > 1:
+                raise problems.object_ambiguous(object_id, len(found))
+            self._keys[object_id] = found[0]
+        return self._keys[object_id]
+
+    def _usable(self, object_id: bytes, method: str, act: str) -> objects.Found:
+        """python-pkcs11 gives an object only the methods that its attributes allow."""
+        key = self._key(object_id)
+        if not hasattr(key.handle, method):
+            raise problems.not_permitted(act)
+        return key
+
+    def _aes(self, object_id: bytes, method: str, act: str) -> objects.Found:
+        key = self._usable(object_id, method, act)
+        if key.algorithm is not Algorithm.AES_256:
+            raise problems.not_permitted(act)
+        return key
+
+    def _verifier(self, session: Any, object_id: bytes) -> objects.Found:
+        public = objects.search(session, ObjectClass.PUBLIC_KEY, object_id=object_id)
+        if len(public) > 1:
+            raise problems.object_ambiguous(object_id, len(public))
+        if not public:
+            return self._usable(object_id, "verify", "verify")
+        if not hasattr(public[0].handle, "verify"):
+            raise problems.not_permitted("verify")
+        return public[0]
+
+    def _signing(self, algorithm: Algorithm, mechanism: SignMechanism, data: bytes) -> tuple[Mechanism, Any, bytes]:
+        """CKM, its parameter and what is handed to it. Raises unsupported when key and mechanism do not fit."""
+        native = capabilities.mechanism_of(mechanism)
+        if native is None or native not in self._mechanisms() or not fits(algorithm, mechanism):
+            raise problems.mechanism_unsupported(mechanism, algorithm)
+        name = mechanism.value.rpartition("-")[2]
+        if algorithm.is_ec:
+            return native, None, encoding.digest(name, data, algorithm)
+        return native, _PSS[name] if "-pss-" in mechanism.value else None, data
+
+
+def _all(session: Any, object_id: bytes, found: list[objects.Found]) -> list[objects.Found]:
+    """All objects of one id; an object without id stands for itself."""
+    if object_id:
+        return objects.everything(session, object_id=object_id)
+    return [each for each in found if not each.object_id]
+
+
+def _data(session: Any, application: str, label: str) -> list[Any]:
+    wanted = {
+        Attribute.CLASS: ObjectClass.DATA,
+        Attribute.TOKEN: True,
+        Attribute.APPLICATION: application,
+        Attribute.LABEL: label,
+    }
+    return list(session.get_objects(wanted))
