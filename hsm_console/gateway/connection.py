@@ -93,6 +93,8 @@ class TlsConnection(HTTPConnection):
         shown = wrapped.untrusted_certificate
         if isinstance(error, ssl.SSLCertVerificationError):
             code = code_for(error.verify_code, error.reason or "")
+            if code == "gateway-crl-missing":  # OpenSSL has none, because we did not give it the one that is there
+                code = self.server.contexts.crl.fault or code
             return self._refused(code, error.verify_message, error.verify_code, shown)
         if isinstance(error, TimeoutError):
             return self._refused("handshake-too-slow", error)
