@@ -14,7 +14,7 @@ TEXT = script.library()["executive-identity-key"]
 
 def names(text: str) -> set[str]:
     found = lint.findings(script.parse(text))
-    assert all(f.text.endswith((".", ")")) or "(" in f.text for f in found)
+    assert all(finding.text.strip().endswith(".") for finding in found)
     return {finding.name for finding in found}
 
 
