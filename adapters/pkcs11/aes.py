@@ -15,6 +15,7 @@ from hsm_console.hsm.port import AesGcm, unsupported
 
 IV_BYTES = 12
 TAG_BYTES = 16
+_WRAPPED_BYTES = 40  # 32 bytes under AES-KWP
 # AES-KWP (RFC 5649) under the ids of PKCS #11 v3.0 and of drafts before it. CKM_AES_KEY_WRAP (RFC 3394) cannot take
 # private keys, whose length is no multiple of eight.
 _KWP = (Mechanism.AES_KEY_WRAP_KWP, Mechanism.AES_KEY_WRAP_PAD)
@@ -49,8 +50,10 @@ def wrap(wrapping: Any, target: Any, offered: set[Any]) -> bytes:
 def unwrap(
     wrapping: Any, mapper: TolerantMapper, profile: Profile, wrapped: bytes, spec: KeySpec, offered: set[Any]
 ) -> None:
-    """C_UnwrapKey into a token object. Only what PKCS#8 or 32 bytes can hold."""
+    """C_UnwrapKey into a token object. Secret keys of 256 bits only."""
     kind, object_class = _kind_of(spec.algorithm)
+    if len(wrapped) != _WRAPPED_BYTES:
+        raise problems.ciphertext_invalid()
     wrapping.unwrap_key(
         object_class,
         kind,

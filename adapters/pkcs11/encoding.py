@@ -62,9 +62,10 @@ def algorithm_of(values: Mapping[Attribute, Any]) -> Algorithm:
 
 
 def _secret_of(kind: object, length: object) -> Algorithm:
-    if kind == KeyType.AES and length in (32, None):
+    # SoftHSM shows an unwrapped key with no length; `unwrap` lets only 256 bits in.
+    if kind == KeyType.AES and length in (32, 0, None):
         return Algorithm.AES_256
-    if kind in (KeyType.GENERIC_SECRET, KeyType.SHA256_HMAC) and length in (32, None):
+    if kind in (KeyType.GENERIC_SECRET, KeyType.SHA256_HMAC) and length in (32, 0, None):
         return Algorithm.HMAC_SHA256
     return Algorithm.OTHER
 

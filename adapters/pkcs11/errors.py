@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import pkcs11.exceptions
 
 from adapters import problems
 from adapters.pkcs11 import ckr
+from adapters.pkcs11.profile import Profile
 from adapters.pkcs11.raw import CkrError
 from hsm_console.domain.errors import ConsoleError, DeviceError, EnvironmentFault, Problem
 from hsm_console.hsm.port import Unsupported
@@ -199,11 +200,12 @@ def _from_text(text: str) -> str:
     return next((name for part, name in _TEXTS.items() if part in text), "CKR_GENERAL_ERROR")
 
 
-def translate(error: Exception, method: str, *, hints: Mapping[str, str] | None = None) -> ConsoleError:
-    """The error in the console's words. hints: a profile's own explanation by CKR name, in place of the general one."""
-    name = ckr_of(error)
-    ready = _ready(name)
-    if ready is not None and name not in (hints or {}):
+def translate(error: Exception, method: str, profile: Profile | None = None) -> ConsoleError:
+    """The error in the console's words; a profile may say what a value means in its module, and explain it itself."""
+    told_as = ckr_of(error)
+    name = profile.aliases.get(f"{method}/{told_as}", told_as) if profile else told_as
+    hint = profile.hints.get(name) if profile else None
+    if hint is None and (ready := _ready(name)) is not None:
         return ready
     if name in _UNSUPPORTED:
         return Unsupported(
@@ -212,18 +214,18 @@ def translate(error: Exception, method: str, *, hints: Mapping[str, str] | None 
                 what="This device does not offer what was asked.",
                 key_state=state_after(method) if method in ("generate", "unwrap") else "Nothing has been done.",
                 todo="Choose another algorithm or device; `hsm-console adapter probe` lists what this one offers.",
-                details={"call": method, "ckr": name},
+                details={"call": method, "ckr": told_as},
             )
         )
     meaning = _MEANINGS.get(_ALIASES.get(name, name), _FAILED)
     return meaning.family(
         Problem(
             code=meaning.code,
-            what=(hints or {}).get(name, meaning.what),
+            what=hint or meaning.what,
             key_state=state_after(method),
             todo=meaning.todo,
             contact=problems.HSM_PEOPLE,
-            details={"call": method, "ckr": name},
+            details={"call": method, "ckr": told_as},
         )
     )
 
@@ -242,9 +244,9 @@ def _ready(name: str) -> ConsoleError | None:
 
 
 @contextlib.contextmanager
-def told(method: str, hints: Mapping[str, str] | None = None) -> Iterator[None]:
+def told(method: str, profile: Profile | None = None) -> Iterator[None]:
     """Run native calls of one port method; what they raise comes out as a ConsoleError."""
     try:
         yield
     except (pkcs11.exceptions.PKCS11Error, CkrError) as error:
-        raise translate(error, method, hints=hints) from error
+        raise translate(error, method, profile) from error

@@ -9,7 +9,7 @@ from pkcs11 import KDF, Attribute, KeyType, Mechanism, MechanismFlag
 from pkcs11.exceptions import PKCS11Error
 
 from adapters import problems
-from adapters.pkcs11 import encoding
+from adapters.pkcs11 import encoding, objects
 from adapters.pkcs11.profile import Profile
 from adapters.pkcs11.templates import Template, TolerantMapper, capabilities, check, guarded, public
 from hsm_console.domain.keys import Algorithm, KeySpec
@@ -76,9 +76,13 @@ def _parameters(algorithm: Algorithm) -> Template:
     return {}
 
 
-def derive(key: Any, mapper: TolerantMapper, peer: bytes, length: int) -> bytes:
-    """CKM_ECDH1_DERIVE without KDF into a session object, whose value is read and which is destroyed at once."""
-    if len(peer) < 3 or peer[0] != 4:
+def derive(key: objects.Found, mapper: TolerantMapper, peer: bytes) -> bytes:
+    """CKM_ECDH1_DERIVE without KDF into a session object, whose value is read and which is destroyed at once.
+
+    Always the whole secret: asked for less, tokens cut off its leading bytes (PKCS #11 v3.1, 6.3.17).
+    """
+    size = encoding.CURVES[key.algorithm][2]
+    if len(peer) != 2 * size + 1 or peer[0] != 4:
         raise problems.refused(
             "point-unusable", "The other side's public point must be uncompressed (X9.63).", "Ask for it again."
         )
@@ -88,9 +92,9 @@ def derive(key: Any, mapper: TolerantMapper, peer: bytes, length: int) -> bytes:
         Attribute.SENSITIVE: False,
         Attribute.EXTRACTABLE: True,
     }
-    secret = key.derive_key(
+    secret = key.handle.derive_key(
         KeyType.GENERIC_SECRET,
-        length * 8,
+        size * 8,
         capabilities=MechanismFlag(0),
         mechanism=Mechanism.ECDH1_DERIVE,
         mechanism_param=(KDF.NULL, None, peer),

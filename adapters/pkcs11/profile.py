@@ -31,7 +31,8 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     option whose text goes to C_Initialize as pReserved. gcm: who makes the IV: `caller`, or `token` (twelve zero bytes
     are handed in and the IV is read back). modifiable: what CKA_MODIFIABLE is set to; None leaves it out.
     finalize: False for modules that crash or hang in C_Finalize. token_objects_only: session objects are refused.
-    hints: own explanations by CKR name. untested: nobody ran this profile on the hardware.
+    hints: own explanations by CKR name. aliases: what a value really means in one call (`decrypt/CKR_GENERAL_ERROR`).
+    untested: nobody ran this profile on the hardware.
     """
 
     id: str
@@ -58,6 +59,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     audit_hint: str = ""
     remarks: tuple[str, ...] = ()
     hints: dict[str, str] = {}
+    aliases: dict[str, str] = {}
 
 
 def load(name: str) -> Profile:

@@ -70,7 +70,7 @@ class Sessions:
         if token is None:
             raise problems.no_blank_token(label)
         raw, slot = self._module.raw, token.slot.slot_id
-        with told("initialise_token", self._profile.hints):
+        with told("initialise_token", self._profile):
             if not named:
                 raw.init_token(slot, so_pin, label)
             with raw.session(slot) as session:
@@ -92,7 +92,7 @@ class Sessions:
         own_pad = bool(token.flags & TokenFlag.PROTECTED_AUTHENTICATION_PATH)
         given = None if own_pad and not pin else self._built(pin)
         raw, slot = self._module.raw, token.slot.slot_id
-        with told("log_in", self._profile.hints):
+        with told("log_in", self._profile):
             session = raw.open_session(slot)
             try:
                 raw.login(session, given, user=self._profile.login.user_type)
@@ -116,14 +116,14 @@ class Sessions:
 
     def change_pin(self, old: Secret, new: Secret) -> None:
         raw, slot = self._module.raw, self.token().slot.slot_id
-        with told("change_pin", self._profile.hints), raw.session(slot) as session:
+        with told("change_pin", self._profile), raw.session(slot) as session:
             raw.set_pin(session, old, new)
 
     def work(self) -> Any:
         """A session without PIN that shares the login, if there is one. Read-write where the token allows it."""
         if self._work is None:
             token = self.token()
-            with told("open", self._profile.hints):
+            with told("open", self._profile):
                 try:
                     self._work = token.open(rw=True, attribute_mapper=self.mapper)
                 except (TokenWriteProtected, SessionReadOnly):
@@ -149,7 +149,7 @@ class Sessions:
     def _tokens(self) -> list[Any]:
         tokens = []
         for slot in self._module.slots():
-            with told("describe", self._profile.hints), contextlib.suppress(TokenNotPresent, TokenNotRecognised):
+            with told("describe", self._profile), contextlib.suppress(TokenNotPresent, TokenNotRecognised):
                 tokens.append(slot.get_token())
         return tokens
 

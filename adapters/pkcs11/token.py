@@ -143,12 +143,13 @@ class Pkcs11Token(Hsm):
             return self._made(session, spec)
 
     def derive(self, object_id: bytes, peer_public_point: bytes, length: int) -> bytes:
-        problems.check_length(length, most=66)
         with self._told("derive", object_id):
             key = self._usable(object_id, "derive_key", "agree on secrets")
             if not key.algorithm.is_ec:
                 raise unsupported("derive", key.algorithm.value)
-            return generation.derive(key.handle, self.sessions.mapper, peer_public_point, length)
+            shared = generation.derive(key, self.sessions.mapper, peer_public_point)
+        problems.check_length(length, most=len(shared))
+        return shared[:length]
 
     def random(self, length: int) -> bytes:
         problems.check_length(length, most=problems.RANDOM_BYTES)
@@ -206,7 +207,7 @@ class Pkcs11Token(Hsm):
     def _told(self, method: str, object_id: bytes = b"") -> Iterator[None]:
         """Translate what native code says; forget handles that it no longer knows."""
         try:
-            with told(method, self.profile.hints):
+            with told(method, self.profile):
                 yield
         except ConsoleError as error:
             if error.problem.code == "object-missing":

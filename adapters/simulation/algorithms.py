@@ -118,6 +118,8 @@ def agree(key: Any, peer: bytes) -> bytes:
     """ECDH with an uncompressed point, or ML-KEM decapsulation of a ciphertext. Raises ValueError."""
     shared: bytes
     if isinstance(key, ec.EllipticCurvePrivateKey):
+        if peer[:1] != b"\x04":
+            raise ValueError("the point is not uncompressed")
         point = ec.EllipticCurvePublicKey.from_encoded_point(key.curve, peer)
         shared = key.exchange(ec.ECDH(), point)
     else:
