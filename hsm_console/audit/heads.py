@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 
 from hsm_console.audit.checkpoint import Checkpoint, CheckpointSigner, Vkey, parse_note, sign_note, verify_note
+from hsm_console.audit.cose import RootSignature, protected_header, to_be_signed
 from hsm_console.audit.tiles import Edge
 from hsm_console.audit.tree import Nodes, consistency_proof, verify_consistency
 from hsm_console.domain.clock import Clock
@@ -34,6 +35,7 @@ class Heads:
         self._signing = threading.Lock()
         self._last: Checkpoint | None = None
         self._waiting_since_ms: int | None = None
+        self._root_signature: tuple[int, RootSignature] | None = None
         self.note = ""
         self.fault: Problem | None = None
 
@@ -70,6 +72,32 @@ class Heads:
             self._last, self.note, self.fault = head, note, None
             self._waiting_since_ms = self._clock.now().boottime_ms if self._edge().size > head.size else None
             return note
+
+    def signed_root(self) -> tuple[Checkpoint, int, str, RootSignature | None]:
+        """The newest head, when it was signed, its note, and the COSE signature over its root for receipts.
+
+        The signature is None while the key is locked, unless it was made before. One signature serves all
+        receipts of a head. Raises EnvironmentFault log-key-locked when nothing was ever signed.
+        """
+        with self._signing:
+            if self._last is None:
+                raise _locked()
+            if self._root_signature is None or self._root_signature[0] != self._last.size:
+                self._root_signature = self._sign_root(self._last)
+            signature = self._root_signature[1] if self._root_signature else None
+            return self._last, self._seconds(), self.note, signature
+
+    def _sign_root(self, head: Checkpoint) -> tuple[int, RootSignature] | None:
+        if self._signer is None:
+            return None
+        vkey = Vkey(self._origin, self._signer.public_key_bytes)
+        protected = protected_header(vkey, self._seconds())
+        return head.size, RootSignature(protected, self._signer.sign(to_be_signed(protected, head.root)))
+
+    def _seconds(self) -> int:
+        """When the newest note was signed: the timestamp in its own signature line (C2SP type 0x04)."""
+        line = next(line for line in parse_note(self.note).lines if line.name == self._origin)
+        return int.from_bytes(line.blob[:8], "big")
 
     def _prove(self, head: Checkpoint) -> None:
         """Refuse to sign a tree that does not continue the last signed one."""

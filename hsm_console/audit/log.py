@@ -11,21 +11,23 @@ import hashlib
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
 
 from hsm_console.audit import ocsf, opening, projection, reading, store, tiles
-from hsm_console.audit.checkpoint import CheckpointSigner
+from hsm_console.audit.checkpoint import Checkpoint, CheckpointSigner
+from hsm_console.audit.cose import RootSignature
 from hsm_console.audit.heads import Heads
 from hsm_console.audit.tree import Nodes, inclusion_proof, leaf_hash
+from hsm_console.audit.view import LogView
 from hsm_console.domain.clock import Clock
 from hsm_console.domain.errors import ConsoleError, Problem
 from hsm_console.domain.events import CeremonyOpened, Draft, LogCreated, PolicyInForce, Recorded
 from hsm_console.domain.ids import uuid7
 from hsm_console.domain.keys import DeviceInfo
-from hsm_console.domain.messages.audit import EntryDetail, EntryPage, Head
+from hsm_console.domain.messages.audit import Head
 
 Expect = Callable[[sqlite3.Connection], None]
 """Runs inside the transaction before anything is inserted; raises a ConsoleError to refuse."""
@@ -52,7 +54,19 @@ class _State(msgspec.Struct):
     last_kind: str
 
 
-class AuditLog:
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """What receipts are made of. signature: COSE over the root; None when the key was locked."""
+
+    body: bytes
+    index: int
+    head: Checkpoint
+    seconds: int
+    note: str
+    path: tuple[bytes, ...]
+    signature: RootSignature | None
+
+
+class AuditLog(LogView):
     """The one writer of a log. Make it with `open` or `create_log`; end it with `close`."""
 
     def __init__(self, path: Path, chain_uid: str, clock: Clock, projections: Sequence[projection.Projection]) -> None:
@@ -64,7 +78,7 @@ class AuditLog:
         self._write_lock = threading.Lock()
         self._grown = threading.Condition()
         self._lock = store.WriterLock(path)
-        self._reader = reading.LogReader(path)
+        super().__init__(reading.LogReader(path))
         self._conn: sqlite3.Connection | None = None
         self._state = _State(tiles.Edge(), "", "")
         self._device: DeviceInfo | None = None
@@ -310,25 +324,6 @@ class AuditLog:
             self._grown.wait_for(lambda: self.size > after or self._closed, timeout_s)
         return self.size
 
-    def body(self, seq: int) -> bytes:
-        """An entry's exact bytes. Raises InputError entry-missing."""
-        return self._reader.body(seq)
-
-    def read(self, seq: int) -> Recorded:
-        return self._reader.read(seq)
-
-    def scan(self, start: int = 0, stop: int | None = None) -> Iterator[Recorded]:
-        """Entries start ≤ seq < stop, as they were committed when this was called."""
-        return self._reader.scan(start, self.size if stop is None else min(stop, self.size))
-
-    def rows(self, before: int | None = None, limit: int = 256, **filters: str) -> EntryPage:
-        """One page of the audit table, newest first. filters: kind, who, text, status, ceremony."""
-        rows, more = self._reader.rows(before, limit, self._heads.size, filters)
-        return reading.page(rows, self.size, more=more)
-
-    def detail(self, seq: int) -> EntryDetail:
-        return self._reader.detail(seq, self._heads.size)
-
     def nodes(self) -> Nodes:
         """Access to the tree's perfect subtrees, for proofs."""
         return tiles.nodes(self._state.edge, self._reader.tile)
@@ -339,9 +334,17 @@ class AuditLog:
             self.body(seq if seq >= self.size else self.size)  # says that it is not there
         return inclusion_proof(self.nodes(), seq, size)
 
-    def query(self) -> reading.LogReader:
-        """Read-only access to projections: `with log.query().borrow() as conn: …`."""
-        return self._reader
+    def evidence(self, seq: int) -> Evidence:
+        """Everything a receipt of entry seq is made of; signs a checkpoint when none covers it yet.
+
+        Raises InputError entry-missing; as `checkpoint` when signing is needed.
+        """
+        body = self.body(seq)
+        if self._heads.size <= seq:
+            self.checkpoint()
+        head, seconds, note, signature = self._heads.signed_root()
+        path = inclusion_proof(self.nodes(), seq, head.size)
+        return Evidence(body=body, index=seq, head=head, seconds=seconds, note=note, path=path, signature=signature)
 
     def close(self) -> None:
         """Give the file and the lock back. Does not sign; a clean stop appends its event and signs before."""

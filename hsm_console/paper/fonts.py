@@ -1,9 +1,14 @@
-"""The shipped fonts (resources/fonts), embedded in every page so that it looks the same in ten years."""
+"""The shipped fonts (resources/fonts), embedded in every page so that it looks the same in ten years.
+
+IBM Plex keeps 0/O and 1/l/I apart; what it has no sign for (a name in another script) is set in DejaVu.
+"""
 
 from __future__ import annotations
 
 import functools
+import itertools
 from importlib import resources
+from xml.sax.saxutils import escape
 
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
@@ -11,7 +16,15 @@ from reportlab.pdfbase.ttfonts import TTFont
 SANS = "Console-Sans"
 SANS_BOLD = "Console-Sans-Bold"
 MONO = "Console-Mono"
-_FILES = {SANS: "DejaVuSans.ttf", SANS_BOLD: "DejaVuSans-Bold.ttf", MONO: "DejaVuSansMono.ttf"}
+_FALLBACK = {SANS: "Console-Wide", SANS_BOLD: "Console-Wide-Bold", MONO: "Console-Wide-Mono"}
+_FILES = {
+    SANS: "IBMPlexSans-Regular.ttf",
+    SANS_BOLD: "IBMPlexSans-SemiBold.ttf",
+    MONO: "IBMPlexMono-Regular.ttf",
+    "Console-Wide": "DejaVuSans.ttf",
+    "Console-Wide-Bold": "DejaVuSans-Bold.ttf",
+    "Console-Wide-Mono": "DejaVuSansMono.ttf",
+}
 
 
 @functools.cache
@@ -21,4 +34,13 @@ def register() -> None:
     for name, file in _FILES.items():
         with resources.as_file(folder / file) as path:
             pdfmetrics.registerFont(TTFont(name, str(path)))
-    pdfmetrics.registerFontFamily(SANS, normal=SANS, bold=SANS_BOLD, italic=SANS, boldItalic=SANS_BOLD)
+
+
+def markup(text: str, font: str) -> str:
+    """The text for a ReportLab paragraph: escaped, and set in the wider font where `font` has no sign for it."""
+    known = pdfmetrics.getFont(font).face.charToGlyph
+    parts = []
+    for has, run in itertools.groupby(text, key=lambda sign: ord(sign) in known or sign in "\n\u00a0"):
+        plain = escape("".join(run))
+        parts.append(plain if has else f'<font name="{_FALLBACK[font]}">{plain}</font>')
+    return "".join(parts).replace("\n", "<br/>")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from typing import Any
-from xml.sax.saxutils import escape
 
 from reportlab.lib import colors
 from reportlab.lib.enums import TA_LEFT
@@ -60,17 +59,21 @@ class Paper:
         self._pagesize = SIZES[size]
         self._footer = footer
         self._story: list[Any] = []
+        self._pages = 0
 
     # -- content ----------------------------------------------------------------------------------------
 
     def heading(self, text: str) -> None:
         self._story.append(
-            Paragraph(escape(text), _style("heading", fonts.SANS_BOLD, 11, before=8, after=3, keep=True))
+            Paragraph(
+                fonts.markup(text, fonts.SANS_BOLD),
+                _style("heading", fonts.SANS_BOLD, 11, before=8, after=3, keep=True),
+            )
         )
 
     def text(self, text: str, *, small: bool = False) -> None:
         style = _style("small", fonts.SANS, 7.5, after=2) if small else _style("text", fonts.SANS, 9, after=3)
-        self._story.append(Paragraph(escape(text).replace("\n", "<br/>"), style))
+        self._story.append(Paragraph(fonts.markup(text, fonts.SANS), style))
 
     def mono(self, lines: Sequence[str], *, size: float = 8) -> None:
         """Digests, words, checkpoints: one line of the page for each, in the font that keeps 0/O and 1/l apart."""
@@ -95,10 +98,12 @@ class Paper:
         """Rows of text; widths are shares of the page's width. The head is repeated on each page."""
         cell, bold = _style("cell", fonts.SANS, 8), _style("bold", fonts.SANS_BOLD, 8)
         label = _style("label", fonts.SANS, 8, colour=_FAINT)
-        body: list[list[Paragraph]] = [[Paragraph(escape(text), bold) for text in head]] if head else []
+        body: list[list[Paragraph]] = (
+            [[Paragraph(fonts.markup(text, fonts.SANS_BOLD), bold) for text in head]] if head else []
+        )
         for row in rows:
             styles = [label if not frame and not at else cell for at in range(len(row))]
-            texts = [escape(text).replace("\n", "<br/>") for text in row]
+            texts = [fonts.markup(text, fonts.SANS) for text in row]
             body.append([Paragraph(text, style) for text, style in zip(texts, styles, strict=True)])
         if not body:
             return
@@ -112,7 +117,7 @@ class Paper:
         parts: list[Any] = [QrFlowable(text, min_mm)]
         parts[0].hAlign = "LEFT"
         if below:
-            parts.append(Paragraph(escape(below), _style("small", fonts.SANS, 7.5, after=2)))
+            parts.append(Paragraph(fonts.markup(below, fonts.SANS), _style("small", fonts.SANS, 7.5, after=2)))
         self._story.append(KeepTogether(parts))
 
     def signature_line(self, label: str) -> None:
@@ -137,7 +142,12 @@ class Paper:
         return width
 
     def build(self) -> bytes:
-        """The PDF. The same content gives the same bytes."""
+        """The PDF. The same content gives the same bytes. Set twice: only then is it known how many pages there are."""
+        self._pages = 0
+        self._set()
+        return self._set()
+
+    def _set(self) -> bytes:
         out = io.BytesIO()
         document = SimpleDocTemplate(
             out,
@@ -152,6 +162,7 @@ class Paper:
             invariant=1,
         )
         document.build(list(self._story), onFirstPage=self._furnish, onLaterPages=self._furnish)
+        self._pages = document.page
         return out.getvalue()
 
     def _furnish(self, canvas: Canvas, _document: SimpleDocTemplate) -> None:
@@ -169,7 +180,7 @@ class Paper:
         canvas.line(18 * mm, height - 25 * mm, width - 18 * mm, height - 25 * mm)
         canvas.setFont(fonts.MONO, 6.5)
         canvas.drawString(18 * mm, 9 * mm, self._footer)
-        canvas.drawRightString(width - 18 * mm, 9 * mm, f"page {canvas.getPageNumber()}")
+        canvas.drawRightString(width - 18 * mm, 9 * mm, f"page {canvas.getPageNumber()} of {self._pages}")
         canvas.restoreState()
 
     def _watermark(self, canvas: Canvas, width: float, height: float) -> None:
@@ -210,7 +221,7 @@ def _style(
 
 
 def _keep_spaces(line: str) -> str:
-    return escape(line).replace("  ", "\u00a0\u00a0") or "\u00a0"
+    return fonts.markup(line.replace("  ", "\u00a0\u00a0") or "\u00a0", fonts.MONO)
 
 
 def _table_style(*, frame: bool, head: bool) -> TableStyle:

@@ -21,15 +21,22 @@ from hsm_console.domain.errors import ExitCode, InputError, Problem, Verificatio
 MAX_VERSION = 30
 QUIET = 4  # modules of white around (ISO/IEC 18004)
 MODULE_MM = 0.55  # 3.2 px at 150 dpi; well above the 0.4 mm that scanners need
+_ROOM = 2520
+_MASK = 0  # receipts are as good as random: choosing among the eight masks costs 8 times the time and gains nothing
 _ALPHANUMERIC = re.compile(r"[0-9A-Z $%*+\-./:]*")
 _CORRECTION = (qrcode.constants.ERROR_CORRECT_M, qrcode.constants.ERROR_CORRECT_L)
+
+
+def fits(text: str) -> bool:
+    """Whether `matrix` will find room for this alphanumeric text (ISO/IEC 18004 table 7: version 30-L)."""
+    return len(text) <= _ROOM
 
 
 def matrix(text: str) -> list[list[bool]]:
     """The modules, without the quiet zone. Raises InputError `qr-too-large` above version 30-L."""
     mode = MODE_ALPHA_NUM if _ALPHANUMERIC.fullmatch(text) else MODE_8BIT_BYTE
     for correction in _CORRECTION:
-        code = qrcode.QRCode(error_correction=correction, border=0)
+        code = qrcode.QRCode(error_correction=correction, border=0, mask_pattern=_MASK)
         code.add_data(QRData(text.encode(), mode=mode))
         try:
             code.make(fit=True)

@@ -1,0 +1,94 @@
+"""Receipts from files: pictures and scans (.png, .pdf), .tlog-proof, text."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from hsm_console.audit.receipt import MAGIC, QR_PREFIX, Receipt, parse
+from hsm_console.domain.errors import EnvironmentFault, ExitCode, InputError, Problem
+from hsm_console.paper import qr
+
+MAX_FILE_BYTES = 64 * 1024 * 1024
+_RENDER_DPI = (150, 300)
+_RENDER_TIMEOUT_S = 60
+
+
+def read(path: Path) -> tuple[Receipt, ...]:
+    """All receipts in a file, by its content. Raises InputError receipt-file-unreadable, EnvironmentFault
+    pdf-tool-missing, VerificationFailed receipt-unreadable (a text that is no receipt)."""
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise _file(path, "it is larger than 64 MB")
+        data = path.read_bytes()
+    except OSError as fault:
+        raise _file(path, fault.strerror or str(fault)) from fault
+    if data.startswith(b"%PDF"):
+        return _from_codes(path, _pdf_codes(path))
+    if data.startswith((b"\x89PNG", b"\xff\xd8", b"II*\x00", b"MM\x00*")):
+        return _from_codes(path, _picture_codes(path, data))
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as fault:
+        raise _file(path, "it is neither a picture, a PDF nor text") from fault
+    if text.startswith(MAGIC):
+        return (parse(text, path.name),)
+    codes = [line.strip() for line in text.splitlines() if line.strip().startswith(QR_PREFIX)]
+    return _from_codes(path, codes) if codes else (parse(text, path.name),)
+
+
+def _from_codes(path: Path, codes: list[str]) -> tuple[Receipt, ...]:
+    found = list(dict.fromkeys(text for text in codes if text.startswith(QR_PREFIX)))
+    if not found:
+        raise _file(path, "no receipt's code was found in it (scan with at least 150 dpi, flat and whole)")
+    if len(found) == 1:
+        return (Receipt(qr=found[0], name=path.name),)
+    return tuple(Receipt(qr=text, name=f"{path.name} no. {number}") for number, text in enumerate(found, 1))
+
+
+def _picture_codes(path: Path, data: bytes) -> list[str]:
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            return list(qr.read(picture))
+    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as fault:
+        raise _file(path, "the picture is damaged or too large") from fault
+
+
+def _pdf_codes(path: Path) -> list[str]:
+    if shutil.which("pdftoppm") is None:
+        raise EnvironmentFault(
+            Problem(
+                code="pdf-tool-missing",
+                what="Pages of a PDF cannot be read here: the program pdftoppm is not installed.",
+                todo="Install poppler-utils, or use the .tlog-proof file or a picture of the code.",
+            )
+        )
+    codes: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="hsm-console-receipt-") as name:
+        for dpi in _RENDER_DPI:
+            command = ["pdftoppm", "-r", str(dpi), "-gray", "-png", str(path.absolute()), f"{name}/{dpi}"]
+            try:
+                subprocess.run(command, check=True, capture_output=True, timeout=_RENDER_TIMEOUT_S)
+            except (subprocess.SubprocessError, OSError) as fault:
+                raise _file(path, "the PDF cannot be drawn") from fault
+            for page in sorted(Path(name).glob(f"{dpi}-*.png")):
+                codes += _picture_codes(path, page.read_bytes())
+            if codes:
+                break
+    return codes
+
+
+def _file(path: Path, why: str) -> InputError:
+    return InputError(
+        Problem(
+            code="receipt-file-unreadable",
+            what=f"No receipt could be read from {path.name}: {why}.",
+            todo="Use the .tlog-proof file, the PNG or PDF that was issued, or a better scan.",
+            exit_code=ExitCode.USAGE,
+        )
+    )

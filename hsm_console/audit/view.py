@@ -1,0 +1,50 @@
+"""What may be read of a log that is open: entries, pages of the audit table, projections."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+
+from hsm_console.audit import reading
+from hsm_console.domain.events import Recorded
+from hsm_console.domain.messages.audit import EntryDetail, EntryPage
+
+
+class LogView(ABC):
+    """The reading half of an open log. Thread-safe."""
+
+    def __init__(self, reader: reading.LogReader) -> None:
+        self._reader = reader
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """How many entries are committed."""
+
+    @property
+    @abstractmethod
+    def signed_size(self) -> int:
+        """How many of them a checkpoint covers."""
+
+    def body(self, seq: int) -> bytes:
+        """An entry's exact bytes. Raises InputError entry-missing."""
+        return self._reader.body(seq)
+
+    def read(self, seq: int) -> Recorded:
+        return self._reader.read(seq)
+
+    def scan(self, start: int = 0, stop: int | None = None) -> Iterator[Recorded]:
+        """Entries start ≤ seq < stop, as they were committed when this was called."""
+        return self._reader.scan(start, self.size if stop is None else min(stop, self.size))
+
+    def rows(self, before: int | None = None, limit: int = 256, **filters: str) -> EntryPage:
+        """One page of the audit table, newest first. filters: kind, who, text, status, ceremony."""
+        rows, more = self._reader.rows(before, limit, self.signed_size, filters)
+        return reading.page(rows, self.size, more=more)
+
+    def detail(self, seq: int) -> EntryDetail:
+        return self._reader.detail(seq, self.signed_size)
+
+    def query(self) -> reading.LogReader:
+        """Read-only access to projections: `with log.query().borrow() as conn: …`."""
+        return self._reader
