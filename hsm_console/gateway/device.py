@@ -9,8 +9,8 @@ from __future__ import annotations
 import base64
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
@@ -27,7 +27,7 @@ from hsm_console.domain.errors import (
     VerificationFailed,
 )
 from hsm_console.domain.events import Draft
-from hsm_console.domain.keys import Algorithm, DeviceInfo, KeyInfo, SignMechanism
+from hsm_console.domain.keys import DeviceInfo, SignMechanism
 from hsm_console.domain.messages.session import DeviceState
 from hsm_console.domain.people import Actor
 from hsm_console.domain.secret import Secret
@@ -55,13 +55,12 @@ class Device:
     """The one token. Thread-safe. opener: makes the worker's client; recover: run once after each unlock."""
 
     def __init__(
-        self, binding: Binding, log: AuditLog, environment: Environment, log_key: KeyRow, *, origin: str, opener: Opener
+        self, binding: Binding, log: AuditLog, environment: Environment, log_key: KeyRow, *, opener: Opener
     ) -> None:
         self._binding = binding
         self._log = log
         self._environment = environment
         self._log_key = log_key
-        self._origin = origin
         self._opener = opener
         self._lock = threading.RLock()
         self._hsm: Hsm | None = None
@@ -185,6 +184,13 @@ class Device:
             if tree.subtree(self._log.nodes(), 0, head.size) != head.root:
                 raise _history("log-forked", f"FORK: the first {head.size} entries are not those the token remembers.")
 
+    def token_head(self) -> bytes | None:
+        """The head that the token remembers, for the verifier; None while it cannot be read."""
+        if not self._unlocked:
+            return None
+        found = self.hsm().read_data(anchors.APPLICATION, anchors.head_label(self._log.chain_uid))
+        return found[-1].value if found else None
+
     def lock(self, actor: Actor | None, source: str = "") -> DeviceState:
         """Lock the token: last checkpoint, head into the token, log out. actor None: the gateway stops."""
         with self._lock:
@@ -217,6 +223,15 @@ class Device:
         with self._lock:
             self.hsm().write_data(DataObject(application=anchors.APPLICATION, label=label, value=value))
             self._anchored = size
+
+    @contextmanager
+    def working(self, what: str) -> Iterator[None]:
+        """Say what the device is busy with, for as long as the block runs."""
+        self._busy = what
+        try:
+            yield
+        finally:
+            self._busy = ""
 
     def failed(self, error: ConsoleError) -> None:
         """A call failed: when the worker is gone, the device is locked and the log says so."""
@@ -259,17 +274,6 @@ class Device:
 
 def _der(row: KeyRow) -> bytes:
     return base64.b64decode(row.spki)
-
-
-def key_info(row: KeyRow) -> KeyInfo:
-    """A key of the log's inventory as the port names it."""
-    return KeyInfo(
-        object_id=bytes.fromhex(row.object_id),
-        label=row.label,
-        algorithm=Algorithm(row.algorithm),
-        spki=_der(row),
-        attributes=row.attributes,
-    )
 
 
 def _down(problem: Problem) -> Problem:

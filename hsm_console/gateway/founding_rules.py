@@ -10,7 +10,7 @@ from pathlib import Path
 from hsm_console.credential.passphrase import require_quality
 from hsm_console.domain.errors import ConsoleError, EnvironmentFault, ExitCode, InputError, PolicyRefusal, Problem
 from hsm_console.domain.messages.setup import FoundingSpec
-from hsm_console.domain.people import Role
+from hsm_console.domain.people import Person, Role
 from hsm_console.domain.secret import Secret
 from hsm_console.gateway.workspace import FILE
 from hsm_console.policy import environment as environments
@@ -69,14 +69,19 @@ def _check_people(spec: FoundingSpec, environment: Environment) -> None:
         raise refused("unlocker-missing", f"Nobody could unlock the HSM: no {needed}.", "Enrol one at least.")
     for founder in spec.people:
         person = founder.person
-        if not UID.fullmatch(person.uid):
-            what = f"“{person.uid}” cannot be a short name: small letters, digits, dots and dashes, at most 32."
-            raise refused("uid-refused", what, "Choose another one, for example a.turing.")
-        if not person.name.strip() or len(person.name) > 64 or not _printable(person.name):
-            raise refused("name-refused", f"The name of “{person.uid}” is not accepted.", "Type it as on the minutes.")
-        if not founder.roles or len(set(founder.roles)) != len(founder.roles):
-            raise refused("roles-refused", f"{person.name} needs at least one role, each once.", "Choose the roles.")
+        check_person(person, founder.roles)
         _check_passphrase(founder.passphrase, environment, person.name, person.uid)
+
+
+def check_person(person: Person, held: tuple[Role, ...]) -> None:
+    """Raises InputError `uid-refused`, `name-refused`, `roles-refused`."""
+    if not UID.fullmatch(person.uid):
+        what = f"“{person.uid}” cannot be a short name: small letters, digits, dots and dashes, at most 32."
+        raise refused("uid-refused", what, "Choose another one, for example a.turing.")
+    if not person.name.strip() or len(person.name) > 64 or not _printable(person.name):
+        raise refused("name-refused", f"The name of “{person.uid}” is not accepted.", "Type it as on the minutes.")
+    if not held or len(set(held)) != len(held):
+        raise refused("roles-refused", f"{person.name} needs at least one role, each once.", "Choose the roles.")
 
 
 def _check_passphrase(text: str, environment: Environment, name: str, uid: str) -> None:

@@ -69,6 +69,8 @@ def _parameter(name: str, where: str) -> dict[str, Any]:
 
 
 def _content(kind: Any, by_kind: Sequence[tuple[Any, Any]]) -> dict[str, Any]:
+    if kind is None:
+        return {"application/json": {"schema": {"type": "null"}}}
     if isinstance(kind, str):
         return {kind: {"schema": {"type": "string", "format": "binary"}}}
     return {"application/json": {"schema": _schema(kind, by_kind)}}

@@ -1,0 +1,1 @@
+"""What the gateway does for people: one module per place of the interface."""
