@@ -9,12 +9,14 @@ from __future__ import annotations
 import datetime
 import hashlib
 import secrets
+import unicodedata
 from typing import TYPE_CHECKING
 
 from asn1crypto import core
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from hsm_console.domain.errors import ExitCode, InputError, Problem
 from hsm_console.domain.people import USER_URI_PREFIX, Person
 from hsm_console.pki.signing import spki
 
@@ -23,9 +25,20 @@ if TYPE_CHECKING:
 
 GATEWAY_NAME = "gateway.ceremony.internal"
 """The one DNS name of every gateway's certificate; its address is something else and may change."""
+MAX_NAME = 64  # ub-common-name (RFC 5280 A.1)
 
 
 def common_name(text: str) -> x509.Name:
+    """CN=text. Raises InputError `name-unusable`: 1 to 64 printable characters, composed (NFC), no spaces around."""
+    if not 1 <= len(text) <= MAX_NAME or text != unicodedata.normalize("NFC", text).strip() or not text.isprintable():
+        raise InputError(
+            Problem(
+                code="name-unusable",
+                what=f"“{text[:80]}” cannot stand as a name in a certificate.",
+                todo=f"Use 1 to {MAX_NAME} printable characters, without spaces before or after.",
+                exit_code=ExitCode.USAGE,
+            )
+        )
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
