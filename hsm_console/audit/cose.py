@@ -85,6 +85,11 @@ def verify(data: bytes, vkey: Vkey) -> CoseReceipt:
     return CoseReceipt(Checkpoint(origin, size, root), seconds, index, path, leaf, body)
 
 
+def carries_entry(data: bytes) -> bool:
+    """Whether the entry itself travels in this receipt, or only its hash."""
+    return "entry" in _take_apart(data)[1]
+
+
 def _take_apart(data: bytes) -> tuple[bytes, dict[Any, Any], bytes]:
     parts = _load(data[1:]) if data.startswith(_SIGN1) else None
     if not isinstance(parts, list) or len(parts) != 4 or parts[2] is not None:

@@ -5,6 +5,7 @@ What is printed comes from people and devices: every text is escaped, because Re
 
 from __future__ import annotations
 
+import copy
 import io
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +16,7 @@ from reportlab.lib.pagesizes import A4, LETTER
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
 from reportlab.pdfgen.canvas import Canvas
-from reportlab.platypus import KeepTogether, PageBreak, Paragraph, SimpleDocTemplate, Spacer, Table, TableStyle
+from reportlab.platypus import PageBreak, Paragraph, SimpleDocTemplate, Spacer, Table, TableStyle
 
 from hsm_console.crypto import words
 from hsm_console.paper import fonts
@@ -59,7 +60,7 @@ class Paper:
         self._pagesize = SIZES[size]
         self._footer = footer
         self._story: list[Any] = []
-        self._pages = 0
+        self._pages = self._reached = 0
 
     # -- content ----------------------------------------------------------------------------------------
 
@@ -112,13 +113,16 @@ class Paper:
         self._story.append(table)
         self.space(2)
 
-    def qr(self, text: str, below: str = "", min_mm: float = 40.0) -> None:
-        """A code with what it is said below. Raises InputError qr-too-large."""
-        parts: list[Any] = [QrFlowable(text, min_mm)]
-        parts[0].hAlign = "LEFT"
-        if below:
-            parts.append(Paragraph(fonts.markup(below, fonts.SANS), _style("small", fonts.SANS, 7.5, after=2)))
-        self._story.append(KeepTogether(parts))
+    def qr(self, text: str, below: str = "", min_mm: float = 40.0, beside: Sequence[str] = ()) -> None:
+        """A code with what it is said below, and paragraphs to its right. Raises InputError qr-too-large."""
+        code = QrFlowable(text, min_mm)
+        small = _style("small", fonts.SANS, 7.5, after=2)
+        left: list[Any] = [code, *([Paragraph(fonts.markup(below, fonts.SANS), small)] if below else [])]
+        right = [Paragraph(fonts.markup(item, fonts.SANS), _style("beside", fonts.SANS, 8, after=5)) for item in beside]
+        wide = code.width + 4 * mm
+        table = Table([[left, right]], colWidths=[wide, max(0, self._width - wide)], hAlign="LEFT")
+        table.setStyle(_table_style(frame=False, head=False))
+        self._story.append(table)
 
     def signature_line(self, label: str) -> None:
         """A line for ink, with who signs below it."""
@@ -143,7 +147,6 @@ class Paper:
 
     def build(self) -> bytes:
         """The PDF. The same content gives the same bytes. Set twice: only then is it known how many pages there are."""
-        self._pages = 0
         self._set()
         return self._set()
 
@@ -161,12 +164,13 @@ class Paper:
             subject=self._subtitle,
             invariant=1,
         )
-        document.build(list(self._story), onFirstPage=self._furnish, onLaterPages=self._furnish)
-        self._pages = document.page
+        document.build(copy.deepcopy(self._story), onFirstPage=self._furnish, onLaterPages=self._furnish)
+        self._pages = self._reached
         return out.getvalue()
 
     def _furnish(self, canvas: Canvas, _document: SimpleDocTemplate) -> None:
         width, height = self._pagesize
+        self._reached = canvas.getPageNumber()
         canvas.saveState()
         if self._simulated:
             self._watermark(canvas, width, height)
