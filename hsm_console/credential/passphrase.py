@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Iterable
 
 from hsm_console.domain.errors import ExitCode, InputError, Problem
 from hsm_console.domain.secret import Secret
@@ -11,6 +12,7 @@ from hsm_console.domain.secret import Secret
 MIN_CHARACTERS = 12
 MAX_BYTES = 512  # one line that `openssl` reads from a pipe
 MIN_DIFFERENT = 5
+MIN_LEFT = 8  # characters besides names and common words
 _COMMON = ("password", "passphrase", "passwort", "123456", "qwerty", "qwertz", "letmein", "ceremony", "hsm-console")
 
 
@@ -29,12 +31,17 @@ def require_quality(passphrase: Secret, *names: str) -> None:
         raise _weak(f"it uses fewer than {MIN_DIFFERENT} different characters")
     if _is_repeated(plain) or _is_sequence(plain):
         raise _weak("it repeats one short pattern or runs along the alphabet")
-    for part in _parts(names):
-        if part in plain and len(plain.replace(part, "")) < MIN_CHARACTERS - 4:
-            raise _weak("it is built on the owner's name")
-    for word in _COMMON:
-        if word in plain and len(plain.replace(word, "")) < MIN_CHARACTERS - 4:
-            raise _weak("it is built on a word that is guessed first")
+    if _left_without(plain, _parts(names)) < MIN_LEFT:
+        raise _weak("it is built on the owner's name")
+    if _left_without(plain, _COMMON) < MIN_LEFT:
+        raise _weak("it is built on a word that is guessed first")
+
+
+def _left_without(plain: str, words: Iterable[str]) -> int:
+    """How many characters a guesser who knows `words` still has to guess."""
+    for word in sorted(words, key=len, reverse=True):
+        plain = plain.replace(word, "")
+    return len(plain)
 
 
 def _parts(names: tuple[str, ...]) -> list[str]:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from asn1crypto import pkcs12 as asn1
 from cryptography import x509
@@ -31,12 +32,13 @@ from hsm_console.crypto.files import write_durably
 from hsm_console.domain.errors import EnvironmentFault, InputError, Problem
 from hsm_console.domain.secret import Secret
 from hsm_console.pki.profiles import time_ms, user_id
-from hsm_console.pki.signing import IssuerKey, public_of, spki
+from hsm_console.pki.signing import IssuerKey
 
 ITERATIONS = 1_000_000
 MAX_FILE_BYTES = 1024 * 1024
 FEW_ITERATIONS = 10_000
 _STRONG = ("2.16.840.1.101.3.4.1.42", "2.16.840.1.101.3.4.1.2")  # AES-256-CBC, AES-128-CBC
+OPENSSL = "openssl"
 _OPENSSL_ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
 
 
@@ -97,30 +99,41 @@ def encode(
         unlock = stack.enter_context(pipe_holding(password + b"\n"))
         lock = stack.enter_context(pipe_holding(passphrase.reveal_bytes() + b"\n"))
         command = [
-            "openssl", "pkcs12", "-export", "-in", f"/proc/self/fd/{bundle}",
+            OPENSSL, "pkcs12", "-export", "-in", f"/proc/self/fd/{bundle}",
             "-passin", f"fd:{unlock}", "-passout", f"fd:{lock}", "-iter", str(iterations),
             "-keypbe", "AES-256-CBC", "-certpbe", "AES-256-CBC", "-macalg", "SHA256",
             "-name", certificate.subject.rfc4514_string(),
         ]  # fmt: skip
+        return _run(command, (bundle, unlock, lock))
+
+
+def _run(command: list[str], descriptors: tuple[int, ...]) -> bytes:
+    try:
         done = subprocess.run(
             command,
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            pass_fds=(bundle, unlock, lock),
+            pass_fds=descriptors,
             env=_OPENSSL_ENVIRONMENT,
             timeout=120,
             check=False,
         )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise _openssl_failed(str(error)) from error
     if done.returncode != 0 or not done.stdout:
-        raise EnvironmentFault(
-            Problem(
-                code="openssl-failed",
-                what="The openssl command could not write the credential file.",
-                todo="Check that the package openssl (3.0 or newer) is installed, then do the step again.",
-                details={"stderr": done.stderr.decode(errors="replace")[-400:]},
-            )
-        )
+        raise _openssl_failed(done.stderr.decode(errors="replace"))
     return done.stdout
+
+
+def _openssl_failed(detail: str) -> EnvironmentFault:
+    return EnvironmentFault(
+        Problem(
+            code="openssl-failed",
+            what="The openssl command could not write the credential file.",
+            todo="Check that the package openssl (3.0 or newer) is installed, then do the step again.",
+            details={"detail": detail[-400:]},
+        )
+    )
 
 
 def load(path: Path, passphrase: Secret, *, now_ms: int | None = None) -> Credential:
@@ -142,12 +155,12 @@ def load(path: Path, passphrase: Secret, *, now_ms: int | None = None) -> Creden
 def _judge(path: Path, data: bytes, content: pkcs12.PKCS12KeyAndCertificates, now_ms: int | None) -> Credential:
     if content.key is None:
         raise _refused("credential-without-key", path)
-    if content.cert is None:
-        raise _refused("credential-without-certificate", path)
-    key: IssuerKey = content.key  # type: ignore[assignment]  # DH keys fall out at the comparison below
+    if content.cert is None:  # none matches the key: either there is none, or it is somebody else's
+        raise _refused(
+            "credential-key-mismatch" if content.additional_certs else "credential-without-certificate", path
+        )
+    key = cast("IssuerKey", content.key)
     certificate = content.cert.certificate
-    if spki(public_of(key)) != spki(certificate.public_key()):
-        raise _refused("credential-key-mismatch", path)
     chain = tuple(extra.certificate for extra in content.additional_certs)
     notices = [*_encryption_notices(path, data), *_date_notices(path, certificate, now_ms)]
     return Credential(certificate, key, chain, tuple(notices))
@@ -186,6 +199,8 @@ def _claims_to_be_pfx(data: bytes) -> bool:
 def _encryption_notices(path: Path, data: bytes) -> list[Problem]:
     """Legacy ciphers and few iterations are told, not refused: the person could not do anything about it now."""
     oids, iterations = _protection(data)
+    if not oids:
+        return [credential_problem("credential-unprotected", path)]
     if any(oid not in _STRONG for oid in oids):
         return [credential_problem("credential-legacy", path, detail=", ".join(sorted(oids)))]
     if iterations < FEW_ITERATIONS:

@@ -62,6 +62,11 @@ _TEXTS: dict[str, tuple[str, str, str]] = {
         "You can log in. Ask for a newly written file soon, and destroy this one.",
         _ADMIN,
     ),
+    "credential-unprotected": (
+        "{name} is not encrypted: whoever has the file has your key.",
+        "Treat the key as disclosed: ask for a new credential, and for this one to be revoked.",
+        _ADMIN,
+    ),
     "credential-few-iterations": (
         "{name} makes guessing its passphrase too cheap ({detail} rounds).",
         "You can log in. Ask for a newly written file soon, and destroy this one.",
