@@ -45,6 +45,15 @@ def fill(text: str, state: State) -> str:
     return _PLACEHOLDER.sub(lambda m: values.get(m.group(1), m.group(0)) or "________", text)
 
 
+def blank(text: str, script: Script, parameters: dict[str, str]) -> str:
+    """`text` for a form that is printed before anybody sits: names are lines, roles are called by their role."""
+    values = {role.value: f"the {role.value}" for role in Role}
+    values |= {"needed": str(script.quorum.needed), "of": str(script.quorum.of), "title": script.title}
+    values |= {"custodians": f"the {script.quorum.role.value}s"} | parameters
+    filled = _PLACEHOLDER.sub(lambda m: values.get(m.group(1), "") or "____________", text)
+    return re.sub(r"(^|[.!?]\s+)the ", lambda m: f"{m.group(1)}The ", filled)
+
+
 def _names(state: State, role: Role) -> str:
     names = [seat.name for seat in st.seated(state, role)]
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]])) if names else ""
