@@ -29,7 +29,7 @@ class Source(Protocol):
     live: bool
     kind: str
 
-    def entries(self) -> Iterator[Row]: ...
+    def entries(self, start: int = 0) -> Iterator[Row]: ...
 
     def tile(self, level: int, n: int) -> bytes | None: ...
 
@@ -48,13 +48,14 @@ class Database:
         self._path = path
         self.live = live
 
-    def entries(self) -> Iterator[Row]:
+    def entries(self, start: int = 0) -> Iterator[Row]:
         limit = canonical.MAX_BYTES
         query = (
             "SELECT seq, length(body), CASE WHEN length(body) <= ? AND typeof(body) = 'blob' THEN body END "
-            "FROM entry ORDER BY seq"
+            "FROM entry WHERE seq >= ? ORDER BY seq"
         )
-        return self._conn.execute(query, (limit,))
+        first = start or -(1 << 63)  # from the beginning, whatever number somebody gave to the first row
+        return self._conn.execute(query, (limit, first))
 
     def tile(self, level: int, n: int) -> bytes | None:
         row = self._conn.execute("SELECT data FROM tile WHERE level = ? AND n = ?", (level, n)).fetchone()

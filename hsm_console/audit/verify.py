@@ -21,7 +21,7 @@ from hsm_console.audit.history import CLOCK_SLACK_MS, History, LeanEvent
 from hsm_console.audit.source import Source, open_source
 from hsm_console.audit.tree import leaf_hash
 from hsm_console.domain.errors import VerificationFailed
-from hsm_console.domain.messages.audit import VerifyReport
+from hsm_console.domain.messages.audit import Finding, VerifyReport
 
 Progress = Callable[[int, int], None]
 _PROGRESS_EVERY = 4096
@@ -39,11 +39,13 @@ def verify_workspace(
     receipts: Sequence[Anchor] = (),
     token_head: bytes | None = None,
     progress: Progress | None = None,
+    *,
+    refused: Sequence[Finding] = (),
 ) -> VerifyReport:
     """Verify a workspace folder, an audit.db or an exported bundle against the key the caller brings.
 
     receipts: anchors from receipts that were verified on their own (`receipt.anchor`). token_head: value of the
-    token's data object. progress(done, of) may raise to stop. Raises EnvironmentFault log-missing, log-damaged.
+    token's data object. progress(done, of) may raise to stop. refused: receipts that did not verify on their own. Raises EnvironmentFault log-missing, log-damaged.
     """
     begun = time.monotonic()
     anchors = list(receipts)
@@ -51,6 +53,8 @@ def verify_workspace(
         anchors.append(_token_anchor(decode_head(token_head)))
     with open_source(path) as source:
         verifier = Verifier(source, vkey, anchors, progress)
+        for item in refused:
+            verifier.note(item)
         verifier.run()
     return verifier.report(int((time.monotonic() - begun) * 1000))
 
@@ -138,6 +142,10 @@ class Verifier:
         self._proven: list[str] = []
         self._roots: dict[int, bytes] = {}
         self.signed = 0
+
+    def note(self, finding: Finding) -> None:
+        """A finding that was made before the log was opened."""
+        self._findings.add(Word(finding.word), finding.text, finding.entry)
 
     def run(self) -> None:
         total = self._source.count() if self._progress else 0
@@ -324,7 +332,8 @@ class Verifier:
         if self._note is not None and self._note[0] > entries:
             text = f"a checkpoint over {self._note[0]} entries is kept here, but there are only {entries}"
             self._findings.add(Word.TRUNCATED, text, entries)
-        self._history.finish(entries, self.signed, live=self._source.live)
+        open_end = self._source.live or self._source.kind == "bundle"
+        self._history.finish(entries, self.signed, live=open_end)
         for anchor in self._anchors:
             self._check_anchor(anchor, entries)
 

@@ -1,0 +1,185 @@
+"""`hsm-console audit …`: verify, export and read an audit log, offline and without a gateway (AUDIT 7)."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from hsm_console.audit import bundle, ocsf, reading, receipt_files
+from hsm_console.audit.anchors import Anchor
+from hsm_console.audit.checkpoint import Vkey, parse_vkey
+from hsm_console.audit.receipt import anchor
+from hsm_console.audit.source import open_source
+from hsm_console.audit.verify import verify_workspace
+from hsm_console.domain.errors import ExitCode, InputError, Problem, VerificationFailed
+from hsm_console.domain.messages.audit import Finding, VerifyReport
+
+Subparsers = Any  # argparse's own type is private
+
+
+def register(subparsers: Subparsers) -> None:
+    """The verb and its sub-verbs."""
+    parser = subparsers.add_parser("audit", help="verify, export and report the audit log")
+    verbs = parser.add_subparsers(dest="audit_verb", metavar="WHAT", required=True)
+    _verify_arguments(verbs.add_parser("verify", help="check a workspace's log, an audit.db or an exported bundle"))
+    export = verbs.add_parser("export", help="write a bundle (C2SP tlog-tiles) that a stranger can check")
+    export.add_argument("log", type=Path, help="workspace folder or audit.db")
+    export.add_argument("--out", type=Path, required=True, help="new folder for the bundle")
+    entries = verbs.add_parser("entries", help="list entries in plain words")
+    entries.add_argument("log", type=Path, help="workspace folder, audit.db or bundle")
+    entries.add_argument("--from", dest="start", type=int, default=0, help="first entry (default 0)")
+    entries.add_argument("--limit", type=int, default=0, help="at most so many (default: all)")
+    show = verbs.add_parser("show", help="one entry in full")
+    show.add_argument("log", type=Path, help="workspace folder, audit.db or bundle")
+    show.add_argument("entry", type=int, help="number of the entry, from 0")
+    for item in (export, entries, show):
+        item.add_argument("--json", action="store_true", help="machine-readable output")
+
+
+def _verify_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("log", type=Path, help="workspace folder, audit.db or bundle")
+    parser.add_argument("--vkey", help="verifier key: file or text (default: log.vkey in the folder, which is said)")
+    parser.add_argument("--receipt", type=Path, action="append", default=[], help="receipt to hold the log against")
+    parser.add_argument("--token-head", type=Path, help="value of the token's log-head object, as a file")
+    parser.add_argument("--json", action="store_true", help="machine-readable output")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exit code: 0 verified or done, 1 something was found, 2 unreadable input. Raises ConsoleError."""
+    handlers = {"verify": _verify, "export": _export, "entries": _entries, "show": _show}
+    return handlers[args.audit_verb](args)
+
+
+def _verify(args: argparse.Namespace) -> int:
+    vkey, trusted = load_vkey(args.vkey, args.log)
+    anchors, refused = _anchors(args.receipt, vkey)
+    head = _bytes(args.token_head) if args.token_head else None
+    progress = _progress if sys.stderr.isatty() else None
+    report = verify_workspace(args.log, vkey, anchors, head, progress, refused=refused)
+    if not trusted:
+        report = _distrust(report)
+    _print_report(report, as_json=args.json)
+    return ExitCode.VERIFICATION if report.findings else ExitCode.OK
+
+
+def _anchors(paths: list[Path], vkey: Vkey) -> tuple[list[Anchor], list[Finding]]:
+    """The receipts that verify, and a finding for each that does not."""
+    anchors: list[Anchor] = []
+    refused: list[Finding] = []
+    for path in paths:
+        try:
+            anchors += [anchor(item, vkey) for item in receipt_files.read(path)]
+        except VerificationFailed as fault:
+            word, _, text = fault.problem.what.partition(": ")
+            refused.append(Finding(word=word, text=f"{path.name}: {text.rstrip('.')}"))
+    return anchors, refused
+
+
+def _distrust(report: VerifyReport) -> VerifyReport:
+    """Say that the key came out of the folder that it is to judge."""
+    missing = "origin of the key (log.vkey of the folder itself)"
+    return msgspec.structs.replace(report, not_checked=(*report.not_checked, missing), line=f"{report.line}, {missing}")
+
+
+def _print_report(report: VerifyReport, *, as_json: bool) -> None:
+    if as_json:
+        print(msgspec.json.encode(report).decode())
+        return
+    print(report.line)
+    for item in report.findings:
+        where = f" (entry {item.entry})" if item.entry >= 0 else ""
+        print(f"{item.word}: {item.text}{where}")
+
+
+def _progress(done: int, of: int) -> None:
+    end = "\n" if done >= of else ""
+    sys.stderr.write(f"\r{done} of {of} entries{end}")
+
+
+def load_vkey(given: str | None, log: Path) -> tuple[Vkey, bool]:
+    """The key to verify with, and whether the caller brought it himself. Raises InputError vkey-missing."""
+    path = Path(given) if given else (log if log.is_dir() else log.parent) / "log.vkey"
+    if path.is_file():
+        return parse_vkey(path.read_text()), bool(given)
+    if given and "+" in given:
+        return parse_vkey(given), True
+    raise InputError(
+        Problem(
+            code="vkey-missing",
+            what=f"There is no verifier key: {path} does not exist.",
+            todo="Give --vkey with the file log.vkey, or with the line that was printed at the first ceremony.",
+            exit_code=ExitCode.USAGE,
+        )
+    )
+
+
+def _export(args: argparse.Namespace) -> int:
+    done = bundle.export(args.log, args.out)
+    if args.json:
+        print(msgspec.json.encode(done).decode())
+    else:
+        print(f"Exported {done.size} entries of “{done.origin}” with {done.checkpoints} checkpoints to {args.out}.")
+        print(f"Root: {done.root}")
+    return ExitCode.OK
+
+
+def _bodies(log: Path, start: int) -> Iterator[tuple[int, bytes]]:
+    with open_source(log) as source:
+        for seq, _, body in source.entries(start):
+            yield seq, body or b""
+
+
+def _entries(args: argparse.Namespace) -> int:
+    for number, (seq, body) in enumerate(_bodies(args.log, args.start)):
+        if args.limit and number >= args.limit:
+            break
+        row = reading.row_of(ocsf.decode(body), signed=False)
+        if args.json:
+            print(body.decode())
+        else:
+            print(f"{seq:>8}  {_utc(row.time_ms)}  {row.status:<7}  {row.summary}")
+    return ExitCode.OK
+
+
+def _show(args: argparse.Namespace) -> int:
+    for seq, body in _bodies(args.log, args.entry):
+        if seq != args.entry:
+            break
+        if args.json:
+            print(body.decode())
+        else:
+            print("\n".join(ocsf.explain(ocsf.decode(body))))
+        return ExitCode.OK
+    raise InputError(
+        Problem(
+            code="entry-missing",
+            what=f"The log has no entry {args.entry}.",
+            todo="“hsm-console audit entries” lists what there is.",
+            exit_code=ExitCode.USAGE,
+        )
+    )
+
+
+def _utc(time_ms: int) -> str:
+    from hsm_console.audit.receipt_page import moment
+
+    return moment(time_ms, "UTC")[0]
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as fault:
+        raise InputError(
+            Problem(
+                code="file-unreadable",
+                what=f"{path} cannot be read: {fault.strerror}.",
+                todo="Check the name and the permissions.",
+                exit_code=ExitCode.USAGE,
+            )
+        ) from fault
