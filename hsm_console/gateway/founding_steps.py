@@ -28,7 +28,8 @@ from hsm_console.domain.keys import Algorithm, DeviceInfo, KeyInfo, KeySpec, Sig
 from hsm_console.domain.messages.setup import Founder, FoundingSpec
 from hsm_console.domain.people import Roster, RosterEntry
 from hsm_console.domain.secret import Secret
-from hsm_console.gateway import projections, software
+from hsm_console.crypto import software
+from hsm_console.gateway import projections
 from hsm_console.gateway.founding import OtherSecrets, Statement, Tell
 from hsm_console.gateway.workspace import FORMAT, Home, TokenTable, WorkspaceFile
 from hsm_console.hsm.keys import private_key

@@ -75,8 +75,7 @@ class Auditing:
         """Make a receipt for an entry"""
         seq = _seq(call)
         self._core.log.body(seq)
-        size = self._receipts.issue(seq, medium="screen", by=call.session)
-        return self._receipts.view(seq, size)
+        return self._receipts.view(self._receipts.issue(seq, medium="screen", by=call.session))
 
     def receipt_file(self, call: Call) -> Raw:
         """A receipt as a file to print or to keep"""
@@ -84,8 +83,8 @@ class Auditing:
         if form not in _MEDIA:
             raise refused("form-unknown", f"A receipt comes as one of {', '.join(_MEDIA)}.")
         self._core.log.body(seq)
-        size = self._receipts.issue(seq, medium=form, by=call.session)
-        return Raw(_MEDIA[form], self._receipts.files(seq, size)[form], f"receipt-{seq:04d}.{form}")
+        receipt = self._receipts.issue(seq, medium=form, by=call.session)
+        return Raw(_MEDIA[form], self._receipts.file(receipt, form), f"receipt-{seq:04d}.{form}")
 
     def close(self) -> None:
         self._verification.close()

@@ -27,7 +27,8 @@ from hsm_console.domain.errors import ConsoleError, PolicyRefusal, VerificationF
 from hsm_console.domain.events import Draft
 from hsm_console.domain.messages.ceremony import CeremonySummary, CeremonyView, OpenCeremony, Statement
 from hsm_console.domain.people import Actor
-from hsm_console.gateway import projections, software
+from hsm_console.crypto import software
+from hsm_console.gateway import projections
 from hsm_console.gateway.app import Call, not_found
 from hsm_console.gateway.core import Core, placed
 from hsm_console.gateway.services.evidence import Evidence
@@ -189,6 +190,7 @@ class Ceremonies:
             with self._locks[ceremony_id]:
                 self._recover_one(seq, ceremony_id)
         self.follow_up()
+        self._evidence.complete_all()
 
     def _recover_one(self, seq: int, ceremony_id: str) -> None:
         with self._core.reading() as conn:

@@ -28,10 +28,11 @@ from hsm_console.gateway import projections
 from hsm_console.gateway.app import Call, Raw, not_found
 from hsm_console.gateway.core import Core, placed
 from hsm_console.gateway.services.operations import unchanged
-from hsm_console.gateway.services.receipts import Receipts
+from hsm_console.gateway.services.receipts import PDF, PNG, PROOF, Receipts
 from hsm_console.gateway.sessions import Session
 
 PUBLIC_MODE = 0o644
+FORMS = (PDF, PNG, PROOF)
 MINUTES_JSON, MINUTES_PDF = "minutes.json", "minutes.pdf"
 _MEDIA = {
     ".json": "application/json",
@@ -80,11 +81,25 @@ class Evidence:
                 self._receipts.issue(index, medium="screen", ceremony_id=state.id)
 
     def receipts(self, state: State) -> tuple[ReceiptView, ...]:
-        """The receipts to show: while they are asked for, and when all is over."""
+        """The receipts to show: while they are asked for, and when all is over.
+
+        One that a crash left unwritten comes back when the device is unlocked.
+        """
         step = st.current(state)
         if step is not None and step.kind.value not in ("receipt", "sign-off"):
             return ()
-        return tuple(self._receipts.view(receipt.index, receipt.size) for receipt in state.receipts)
+        shown = []
+        folder = self._folder(state.id)
+        for index in dict.fromkeys(receipt.index for receipt in state.receipts):
+            stem = self._receipts.stem(index)
+            files = tuple(f"{stem}.{form}" for form in FORMS)
+            try:
+                receipt = self._receipts.of_ceremony(index, folder)
+            except ConsoleError as error:
+                self._core.incidents.note(f"receipt {index}: {error.problem.code}", error)
+                continue
+            shown.append(self._receipts.view(receipt, files=files))
+        return tuple(shown)
 
     # -- closing ---------------------------------------------------------------------------------------------
 
@@ -105,7 +120,7 @@ class Evidence:
         ]
         placed_drafts = [placed(draft, session) if session else draft for draft in drafts]
         core.log.append(placed_drafts, expect=unchanged(state))
-        self.complete(state.id)
+        self._complete_quietly(state.id)  # the ceremony is closed in the log; its files can be made at any time
 
     def _minutes(self, state: State, records: tuple[Recorded, ...], plan: ClosePlan, note: str) -> bytes:
         return minutes.build(
@@ -167,10 +182,13 @@ class Evidence:
             closed = [s.id for s in projections.ceremonies(conn) if s.status in (st.COMPLETED, st.ABANDONED)]
         for ceremony_id in closed:
             if not (self._folder(ceremony_id) / MINUTES_PDF).exists():
-                try:
-                    self.complete(ceremony_id)
-                except ConsoleError as error:
-                    self._core.incidents.note(f"evidence of {ceremony_id}: {error.problem.code}", error)
+                self._complete_quietly(ceremony_id)
+
+    def _complete_quietly(self, ceremony_id: str) -> None:
+        try:
+            self.complete(ceremony_id)
+        except ConsoleError as error:
+            self._core.incidents.note(f"evidence of {ceremony_id}: {error.problem.code}", error)
 
     def complete(self, ceremony_id: str) -> None:
         """Write every file of a ceremony that is not there; the minutes as PDF last, since they mean `complete`."""
@@ -182,11 +200,8 @@ class Evidence:
             folder = self._folder(ceremony_id)
             for name, data in self._public(state).items():
                 _write(folder / name, data)
-            for receipt in state.receipts:
-                stem = f"receipts/{receipt.index:04d}-{self._receipts.what(receipt.index)}"
-                if not (folder / f"{stem}.tlog-proof").exists():
-                    for suffix, data in self._receipts.files(receipt.index, receipt.size).items():
-                        _write(folder / f"{stem}.{suffix}", data)
+            for index in dict.fromkeys(receipt.index for receipt in state.receipts):
+                self._receipts.write(index, folder, state.title)
             if state.minutes_sha256:
                 data = self._minutes_again(ceremony_id)
                 _write(folder / MINUTES_JSON, data)

@@ -1,0 +1,194 @@
+"""`hsm-console demo`: a whole ceremony by scripted participants, through the real gateway, agents and adapters.
+
+Killed at any moment and started again with the same folder, it goes on where the log says it was. When everything is
+done it says so and makes nothing anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from hsm_console.cli import demo_cast as cast
+from hsm_console.cli.demo_play import Play
+from hsm_console.cli.demo_stage import Stage
+from hsm_console.client import audit, ceremonies, device
+from hsm_console.domain.errors import ExitCode, InputError, Problem, VerificationFailed
+from hsm_console.domain.messages.audit import VerifyReport
+from hsm_console.domain.messages.ceremony import CeremonyView
+from hsm_console.domain.people import Role
+
+ADAPTERS = ("simulation", "softhsm")
+CEREMONY = "executive-identity-key"
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb `demo`."""
+    parser = subparsers.add_parser("demo", help="hold a whole ceremony with scripted participants")
+    parser.add_argument("--headless", action="store_true", help="without a window")
+    parser.add_argument("--adapter", choices=ADAPTERS, default="simulation", help="the kind of token (simulation)")
+    parser.add_argument("--ceremony", default=CEREMONY, metavar="ID", help=f"the script ({CEREMONY})")
+    parser.add_argument("--algorithm", default="", help="the kind of key, where the script lets one choose")
+    parser.add_argument("--label", default="", help="the key's name in the module")
+    parser.add_argument("--out", type=Path, default=Path("hsm-console-demo"), metavar="DIR", help="where it is left")
+    parser.add_argument("--json", action="store_true", help="the summary as JSON on standard output")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Play it. Raises ConsoleErrors; a finding of the verification is exit code 1."""
+    if not args.headless:
+        return _window(args)
+    began = time.monotonic()
+    out = args.out.absolute()
+    _check_out(out, args.adapter)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with Stage(out, args.adapter, _say) as stage:
+        stage.persist(stage.found)
+        parameters = {"algorithm": args.algorithm, "label": args.label}
+        play = Play(stage, args.ceremony, parameters, _say)
+        view = play.run()
+        stage.persist(lambda: _collect(stage, view))
+        report = stage.persist(lambda: _verify(stage))
+        summary = _summary(stage, view, report, play, time.monotonic() - began)
+    _tell(summary, as_json=args.json)
+    if report.findings:
+        raise VerificationFailed(
+            Problem(
+                code="log-has-findings",
+                what=report.line,
+                todo="Run `hsm-console audit verify` on the folder and show the findings to the auditor.",
+                exit_code=ExitCode.VERIFICATION,
+            )
+        )
+    return ExitCode.OK
+
+
+def _window(args: argparse.Namespace) -> int:
+    """The same demonstration on the screen."""
+    command = [sys.executable, "-m", "ui", "--demo", str(args.out)]
+    os.execv(sys.executable, command)  # noqa: S606 - the same interpreter, no shell
+
+
+def _check_out(out: Path, adapter: str) -> None:
+    """A folder with something else in it is left alone; one of another demonstration goes on as it began."""
+    file = out / "workspace.toml"
+    if file.exists() and f'adapter = "{adapter}"' not in file.read_text("utf-8"):
+        raise InputError(
+            Problem(
+                code="demo-of-other-adapter",
+                what=f"{out} holds a demonstration with another adapter than “{adapter}”.",
+                todo="Name another folder with --out, or the adapter that it was begun with.",
+                exit_code=ExitCode.USAGE,
+            )
+        )
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{time.strftime('%H:%M:%S')}  {text}\n")
+    sys.stderr.flush()
+
+
+def _collect(stage: Stage, view: CeremonyView) -> None:
+    """What people look for first, at the top of the folder: minutes, receipts, public keys and certificates."""
+    session = stage.administrator()
+    names = ceremonies.files(session, view.id)
+    evidence = stage.workspace / "evidence" / view.id
+    for name in names:
+        target = _place(stage.workspace, name)
+        if target is None:
+            continue
+        target.parent.mkdir(exist_ok=True)
+        if not target.exists() or target.read_bytes() != (evidence / name).read_bytes():
+            shutil.copyfile(evidence / name, target)
+    (stage.workspace / "public").mkdir(exist_ok=True)
+    shutil.copyfile(stage.workspace / "authority.pem", stage.workspace / "public" / "authority.pem")
+    (stage.workspace / cast.DOCUMENT_NAME).write_bytes(cast.DOCUMENT)
+
+
+def _place(out: Path, name: str) -> Path | None:
+    folder, _, file = name.rpartition("/")
+    match folder:
+        case "" if file.startswith("minutes."):
+            return out / file
+        case "receipts":
+            return out / "receipts" / file
+        case "keys":
+            return out / "public" / f"{file.removesuffix('.pem')}.key.pem"
+        case "certificates":
+            return out / "public" / file
+        case "documents":
+            return out / "public" / file
+    return None
+
+
+def _verify(stage: Stage) -> VerifyReport:
+    """The auditor verifies the log through the gateway, with the token's own memory of its head."""
+    stage.administrator()
+    with stage.on_stage(cast.of_role(Role.AUDITOR)[0]) as session:
+        _say("Alan Turing verifies the audit log.")
+        progress = audit.start_verification(session)
+        while progress.running:
+            time.sleep(0.05)
+            progress = audit.verification(session)
+    if progress.report is None:
+        raise InputError(
+            Problem(code="verification-died", what="The verification ended without a report.", todo="Run it again.")
+        )
+    return progress.report
+
+
+def _summary(stage: Stage, view: CeremonyView, report: VerifyReport, play: Play, seconds: float) -> dict[str, Any]:
+    out = stage.workspace
+    key = view.key
+    return {
+        "complete": view.status == "completed",
+        "new": play.made_something,
+        "workspace": str(out),
+        "ceremony": view.id,
+        "status": view.status,
+        "adapter": device_adapter(stage),
+        "key": {
+            "label": key.label,
+            "algorithm": key.algorithm,
+            "fingerprint": key.fingerprint,
+            "grade": key.grade.value,
+        }
+        if key
+        else None,
+        "minutes": str(out / "minutes.pdf"),
+        "receipts": sorted(str(path) for path in (out / "receipts").glob("*")),
+        "public": sorted(str(path) for path in (out / "public").glob("*")),
+        "vkey": str(out / "log.vkey"),
+        "verification": report.line,
+        "findings": [f"{finding.word}: {finding.text}" for finding in report.findings],
+        "interruptions": stage.interruptions,
+        "seconds": round(seconds, 1),
+    }
+
+
+def device_adapter(stage: Stage) -> str:
+    info = device.state(stage.administrator()).device
+    return info.adapter if info else ""
+
+
+def _tell(summary: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(summary, ensure_ascii=False, indent=1))
+        return
+    key = summary["key"]
+    print("The ceremony is complete." if summary["new"] else "The ceremony was complete already; nothing was made.")
+    if key:
+        print(f"  key          {key['label']} ({key['algorithm']}), grade {key['grade']}")
+        print(f"  fingerprint  {key['fingerprint']}")
+    print(f"  minutes      {summary['minutes']}")
+    print(f"  receipts     {len(summary['receipts'])} files in {summary['workspace']}/receipts")
+    print(f"  public keys  {summary['workspace']}/public")
+    print(f"  workspace    {summary['workspace']}")
+    print(f"  verification {summary['verification']}")
+    print(f"  time         {summary['seconds']} s")
