@@ -32,6 +32,7 @@ def generate(session: Any, mapper: TolerantMapper, profile: Profile, spec: KeySp
         _generate_secret(session, spec, flags, private)
         return
     kind, mechanism = _pair_of(spec.algorithm)
+    shown = public(modifiable=profile.modifiable, private=profile.public_private)
     session.generate_keypair(
         kind,
         encoding.RSA_BITS.get(spec.algorithm),
@@ -40,7 +41,7 @@ def generate(session: Any, mapper: TolerantMapper, profile: Profile, spec: KeySp
         store=True,
         capabilities=flags,
         mechanism=mechanism,
-        public_template=check(mapper, {**public(modifiable=profile.modifiable), **_parameters(spec.algorithm)}),
+        public_template=check(mapper, {**shown, **_parameters(spec.algorithm)}),
         private_template=private,
     )
 

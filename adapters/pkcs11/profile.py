@@ -30,6 +30,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     `{name}` is replaced by the binding's option of that name. working_directory: option that names it. reserved:
     option whose text goes to C_Initialize as pReserved. gcm: who makes the IV: `caller`, or `token` (twelve zero bytes
     are handed in and the IV is read back). modifiable: what CKA_MODIFIABLE is set to; None leaves it out.
+    public_private: CKA_PRIVATE of public halves. random_bytes: least and most at once.
     finalize: False for modules that crash or hang in C_Finalize. token_objects_only: session objects are refused.
     hints: own explanations by CKR name. aliases: what a value really means in one call (`decrypt/CKR_GENERAL_ERROR`).
     untested: nobody ran this profile on the hardware.
@@ -49,6 +50,9 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     algorithms: tuple[Algorithm, ...] = ()
     gcm: str = "caller"
     modifiable: bool | None = None
+    public_private: bool = False
+    random_bytes: tuple[int, int] = (1, 1024 * 1024)
+    can_generate: bool = True
     can_initialise: bool = False
     can_set_pin: bool = True
     finalize: bool = True

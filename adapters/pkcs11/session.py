@@ -95,7 +95,7 @@ class Sessions:
         with told("log_in", self._profile):
             session = raw.open_session(slot)
             try:
-                raw.login(session, given, user=self._profile.login.user_type)
+                raw.login(session, given, user=self._user_type())
             except CkrError:
                 with contextlib.suppress(CkrError):
                     raw.close_session(session)
@@ -152,6 +152,14 @@ class Sessions:
             with told("describe", self._profile), contextlib.suppress(TokenNotPresent, TokenNotRecognised):
                 tokens.append(slot.get_token())
         return tokens
+
+    def _user_type(self) -> int:
+        """CK_USER_TYPE: the profile's, or a vendor's own by the option `user-type` (a number, 0x… allowed)."""
+        chosen = self._binding.options.get("user-type", "")
+        try:
+            return int(chosen, 0) if chosen else self._profile.login.user_type
+        except ValueError as wrong:
+            raise problems.refused("option-unusable", "The option “user-type” is a number.", "Correct it.") from wrong
 
     def _built(self, pin: Secret) -> Secret:
         """The PIN as the device wants it."""

@@ -113,9 +113,9 @@ def guarded(spec: KeySpec, *, modifiable: bool | None) -> Template:
     return template
 
 
-def public(*, modifiable: bool | None) -> Template:
-    """The public half: on the token, readable without a PIN so that a stranger can compare it."""
-    template: Template = {Attribute.TOKEN: True, Attribute.PRIVATE: False}
+def public(*, modifiable: bool | None, private: bool = False) -> Template:
+    """The public half: on the token, readable without a PIN where the vendor allows it."""
+    template: Template = {Attribute.TOKEN: True, Attribute.PRIVATE: private}
     if modifiable is not None:
         template[Attribute.MODIFIABLE] = modifiable
     return template

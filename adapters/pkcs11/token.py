@@ -78,7 +78,7 @@ class Pkcs11Token(Hsm):
         session = self.sessions.require_login()
         problems.check_spec(spec)
         with self._told("generate"):
-            if spec.algorithm not in self._algorithms():
+            if not self.profile.can_generate or spec.algorithm not in self._algorithms():
                 raise problems.algorithm_unsupported(spec.algorithm)
             self._require_free(session, spec)
             generation.generate(session, self.sessions.mapper, self.profile, spec)
@@ -145,16 +145,17 @@ class Pkcs11Token(Hsm):
     def derive(self, object_id: bytes, peer_public_point: bytes, length: int) -> bytes:
         with self._told("derive", object_id):
             key = self._usable(object_id, "derive_key", "agree on secrets")
-            if not key.algorithm.is_ec:
+            if not key.algorithm.is_ec or self.profile.token_objects_only:
                 raise unsupported("derive", key.algorithm.value)
             shared = generation.derive(key, self.sessions.mapper, peer_public_point)
         problems.check_length(length, most=len(shared))
         return shared[:length]
 
     def random(self, length: int) -> bytes:
-        problems.check_length(length, most=problems.RANDOM_BYTES)
+        least, most = self.profile.random_bytes
+        problems.check_length(length, most=most)
         with self._told("random"):
-            return bytes(self.sessions.work().generate_random(length * 8))
+            return bytes(self.sessions.work().generate_random(max(length, least) * 8))[:length]
 
     def destroy(self, object_id: bytes) -> int:
         session = self.sessions.require_login()

@@ -1,0 +1,12 @@
+"""Any PKCS#11 module by its path (option `module`), with no vendor's particulars."""
+
+from __future__ import annotations
+
+from adapters.pkcs11.profile import load
+from adapters.pkcs11.token import Pkcs11Token
+from hsm_console.hsm.port import Binding, Hsm
+
+
+def create(binding: Binding) -> Hsm:
+    """Raises EnvironmentFault `module-missing`, `module-unusable`; InputError `module-relative`."""
+    return Pkcs11Token(binding, load("pkcs11"))
