@@ -16,6 +16,7 @@ from hsm_console.ceremony import state as st
 from hsm_console.ceremony.problems import refused
 from hsm_console.ceremony.script import Step, key_of
 from hsm_console.ceremony.state import State, Vote
+from hsm_console.ceremony.texts import clean
 from hsm_console.domain.events import Decision, Operation, Seat
 from hsm_console.domain.messages.ceremony import Statement, StepKind
 from hsm_console.domain.people import Actor, Role
@@ -153,8 +154,10 @@ def statement(
 ) -> Statement:
     """What this person would sign now. decision: approve, decline, agree or disagree.
 
-    Raises PolicyRefusal when there is nothing for her to decide. The text stays the same while others vote.
+    Raises PolicyRefusal when there is nothing for her to decide, InputError for a reason that cannot be recorded.
+    The text stays the same while others vote.
     """
+    because = clean(because, "The reason", empty=True)
     if decision in (Decision.APPROVE, Decision.DECLINE):
         body, lines = _decision(state, actor)
     elif decision in ("agree", "disagree"):

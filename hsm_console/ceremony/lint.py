@@ -20,7 +20,7 @@ from hsm_console.domain.messages.ceremony import StepKind
 from hsm_console.domain.people import Role
 from hsm_console.policy import clauses
 
-PROFILES = ("identity", "code-signing")
+PROFILES = ("identity",)  # what the ceremony authority issues: digitalSignature, named after its holder
 _NAME = re.compile(r"[a-z][a-z0-9-]{1,62}")
 _EMPTY_BUTTONS = {"ok", "okay", "yes", "no", "next", "continue", "go", "done", "submit", "accept", "proceed"}
 _ON_A_KEY = (StepKind.READ_BACK, StepKind.COMPARE, StepKind.CERTIFY, StepKind.SIGN_DOCUMENT)

@@ -23,6 +23,7 @@ from hsm_console.domain.messages.ceremony import ScriptSummary, StepKind
 from hsm_console.domain.people import Role
 
 MAX_BYTES = 40 * 1024  # the text travels whole in one log entry, which may have 64 KiB
+MAX_LOGGED_BYTES = 56 * 1024  # the same text as JSON, with its quotation marks escaped
 _SITE_NAMES = {"pin", "so_pin", "user_pin", "password", "passphrase", "slot", "slot_id", "module", "module_path",
                "library", "library_path", "token_serial", "pkcs11"}  # fmt: skip
 _SITE_VALUE = re.compile(
@@ -62,7 +63,7 @@ class KeyWish(_Table, frozen=True, kw_only=True):
 
 
 class CertificateWish(_Table, frozen=True, kw_only=True):
-    """The certificate of the new key. profile: `identity` or `code-signing`; subject: text with placeholders."""
+    """The certificate of the new key. profile: see `lint.PROFILES`; subject: with placeholders, at most 64 signs."""
 
     profile: str
     subject: str
@@ -163,6 +164,10 @@ def _check_text(text: str) -> None:
             raise unreadable(f"line {number} has the invisible character U+{ord(bad):04X}")
     if not unicodedata.is_normalized("NFC", text):
         raise unreadable("its text is not in Unicode normal form C")
+    if len(msgspec.json.encode(to_log(text))) > MAX_LOGGED_BYTES:
+        raise unreadable(
+            f"written into the log it is longer than {MAX_LOGGED_BYTES} bytes, more than one entry carries"
+        )
 
 
 def _check_site(text: str, value: object, path: str) -> None:

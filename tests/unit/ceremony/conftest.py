@@ -16,7 +16,7 @@ from hsm_console.crypto import words
 from hsm_console.domain import events as ev
 from hsm_console.domain.errors import Problem, VerificationFailed
 from hsm_console.domain.events import Decision, Draft, Operation, Recorded, Seat
-from hsm_console.domain.keys import Algorithm, DeviceInfo, Grade, KeyAttributes, KeyInfo, Usage
+from hsm_console.domain.keys import DeviceInfo, Grade, KeyAttributes, KeyInfo, Usage
 from hsm_console.domain.messages import ceremony as msg
 from hsm_console.domain.people import Actor, Person, Role, Roster, RosterEntry
 from hsm_console.policy import environment
@@ -75,6 +75,7 @@ class Room:
         self.log: list[Recorded] = []
         self.state: st.State | None = None
         self.turn = 0
+        self.approved: frozenset[str] = frozenset()
 
     @property
     def now(self) -> st.State:
@@ -103,6 +104,7 @@ class Room:
             software_version="0.1.0",
             verify_cms=refused_cms,
             check_receipt=checked_receipt,
+            approved=self.approved,
         )
         return dataclasses.replace(base, **changes)
 
@@ -125,9 +127,14 @@ class Room:
         return recorded
 
     def open(self, who: str = "ada", simulated: bool = True, **parameters: str) -> None:
-        chosen = {"algorithm": "ec-p384", "label": "ceo-2026", **parameters}
+        parsed = script.parse(self.text)
+        usual = (
+            {"algorithm": "ec-p384", "label": "ceo-2026"}
+            if parsed.id == SCRIPT_ID
+            else {name: (*item.choices, item.example)[0] for name, item in parsed.parameters.items()}
+        )
         request = msg.OpenCeremony(
-            script_id=script.parse(self.text).id, sha256=script.digest(self.text), parameters=chosen
+            script_id=parsed.id, sha256=script.digest(self.text), parameters={**usual, **parameters}
         )
         self.append(
             decide.open_ceremony(
@@ -253,7 +260,8 @@ def _preflight(room: Room) -> None:
 def _read_back(room: Room) -> None:
     assert isinstance(room.decide("ada", msg.Perform), plans.ReadBackPlan)
     assert room.now.key is not None
-    found = KeyInfo(object_id=b"\xab" * 16, label="ceo-2026", algorithm=Algorithm.EC_P384, spki=SPKI, attributes=GOOD)
+    key = room.now.key
+    found = KeyInfo(object_id=b"\xab" * 16, label=key.label, algorithm=key.algorithm, spki=SPKI, attributes=GOOD)
     room.append(steps.read_back(room.now, found, FINGERPRINT, DEVICE, room.people["ada"], room.context()))
 
 

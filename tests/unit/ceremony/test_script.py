@@ -81,6 +81,10 @@ def test_a_script_that_no_log_entry_could_carry_is_refused() -> None:
     assert "longer than" in complaint(TEXT + "#" * script.MAX_BYTES)
 
 
+def test_a_script_whose_quotation_marks_would_burst_an_entry_is_refused() -> None:
+    assert "into the log" in complaint(TEXT + "#" + '"' * (script.MAX_BYTES - len(TEXT.encode()) - 2))
+
+
 def test_the_digest_is_over_the_files_bytes() -> None:
     import hashlib
     from importlib.resources import files
