@@ -1,0 +1,142 @@
+"""Work away from the screen's thread; its end comes back on it.
+
+Invariants: the GUI side owns the one QObject that delivers; a worker holds only a bound emit. A page talks through a
+Lane; leaving a page moves the lane's generation on, and whatever arrives late for an older one is dropped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from PySide6.QtCore import QObject, QRunnable, Qt, QThreadPool, Signal, Slot
+
+from hsm_console.domain.errors import ConsoleError, Problem
+
+T = TypeVar("T")
+_SWITCH_SECONDS = 0.001  # pure-Python work in a worker then holds the screen up for at most a few ms
+_WORKERS = 8
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one call ended: exactly one of result and problem counts."""
+
+    call: int
+    result: Any = None
+    problem: Problem | None = None
+
+
+class _Work(QRunnable):
+    def __init__(self, number: int, work: Callable[[], object], deliver: Callable[[Outcome], None]) -> None:
+        super().__init__()
+        self._number, self._work, self._deliver = number, work, deliver
+
+    def run(self) -> None:
+        try:
+            outcome = Outcome(self._number, result=self._work())
+        except ConsoleError as error:
+            outcome = Outcome(self._number, problem=error.problem)
+        except Exception as error:  # noqa: BLE001  # whatever it was, the page must hear of it
+            outcome = Outcome(self._number, problem=unexpected(error))
+        with contextlib.suppress(RuntimeError):  # the application is gone: nobody is left to be told
+            self._deliver(outcome)
+
+
+class Calls(QObject):
+    """The application's background calls."""
+
+    delivered = Signal(object)  # Outcome; emitted on a worker, received on the screen's thread
+    busy_changed = Signal(bool)  # something that must not be interrupted began or ended
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        sys.setswitchinterval(_SWITCH_SECONDS)
+        self._pool = QThreadPool(self)
+        self._pool.setMaxThreadCount(_WORKERS)
+        self._numbers = itertools.count(1)
+        self._waiting: dict[int, Callable[[Outcome], None]] = {}
+        self._guarded: dict[int, str] = {}
+        self.delivered.connect(self._arrive, Qt.ConnectionType.QueuedConnection)
+
+    def start(self, work: Callable[[], object], done: Callable[[Outcome], None], *, guard: str = "") -> int:
+        """guard: why the window must not close while this runs; empty for a call that may be abandoned."""
+        number = next(self._numbers)
+        self._waiting[number] = done
+        if guard:
+            self._guarded[number] = guard
+            self.busy_changed.emit(True)
+        self._pool.start(_Work(number, work, self.delivered.emit))
+        return number
+
+    @property
+    def guards(self) -> tuple[str, ...]:
+        """Reasons why the window must stay open now."""
+        return tuple(self._guarded.values())
+
+    def drain(self, milliseconds: int) -> bool:
+        """At the end of the application: wait for workers, deliver nothing any more."""
+        self._waiting.clear()
+        return self._pool.waitForDone(milliseconds)
+
+    @Slot(object)
+    def _arrive(self, delivery: object) -> None:
+        if not isinstance(delivery, Outcome):
+            raise TypeError("only outcomes are delivered")
+        outcome = delivery
+        if self._guarded.pop(outcome.call, None) is not None and not self._guarded:
+            self.busy_changed.emit(False)
+        done = self._waiting.pop(outcome.call, None)
+        if done is not None:
+            done(outcome)
+
+
+class Lane:
+    """A page's way to make calls. Not a QObject: it outlives the page without touching it."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+        self._generation = 0
+
+    def call(
+        self,
+        work: Callable[[], T],
+        then: Callable[[T], None],
+        failed: Callable[[Problem], None],
+        *,
+        guard: str = "",
+    ) -> None:
+        """Run `work` on a worker; `then` or `failed` run on the screen's thread, unless the lane moved on."""
+        generation = self._generation
+
+        def done(outcome: Outcome) -> None:
+            if generation != self._generation:
+                return
+            if outcome.problem is not None:
+                failed(outcome.problem)
+            else:
+                then(outcome.result)
+
+        self._calls.start(work, done, guard=guard)
+
+    def forget(self) -> None:
+        """What is under way goes on; its answer is not wanted any more."""
+        self._generation += 1
+
+
+def unexpected(error: BaseException) -> Problem:
+    """A fault of this program, told like every other failure; the trace is for whoever repairs it."""
+    trace = "".join(traceback.format_exception(error))[-3000:]
+    return Problem(
+        code="unexpected",
+        what="Something happened that this program did not foresee.",
+        key_state="What was asked may or may not have been done; the log tells.",
+        todo="Look at the log before you repeat anything. Write down the time.",
+        contact="the maker of this program, with the technical details below",
+        details={"error": f"{type(error).__name__}: {error}", "trace": trace},
+    )

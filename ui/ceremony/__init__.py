@@ -1,0 +1,1 @@
+"""Holding a ceremony: choose, check, run; one page for each kind of step."""

@@ -1,0 +1,1 @@
+"""The module itself: its state, its PIN."""

@@ -1,0 +1,1 @@
+"""What can be done now, for the person who is here."""

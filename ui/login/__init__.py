@@ -1,0 +1,1 @@
+"""The place where a person proves who she is."""

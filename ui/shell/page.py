@@ -1,0 +1,111 @@
+"""What every page is: a heading, one decision, and the act at the bottom right."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtGui import QShowEvent
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLayout, QScrollArea, QVBoxLayout, QWidget
+
+from hsm_console.domain.errors import Problem
+from ui.theme.engine import engine
+from ui.widgets.basics import label
+from ui.widgets.problem import ProblemPanel
+
+READING_WIDTH = 860
+
+
+class Page(QWidget):
+    """Body in a scroll area, acts in a bar below. `first` is where the keyboard starts.
+
+    Order of creation is order of reading, and so the order of Tab.
+    """
+
+    def __init__(self, title: str, lead: str = "", *, eyebrow: str = "", width: int = READING_WIDTH) -> None:
+        super().__init__()
+        self.setObjectName("page")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.title = title
+        self.setAccessibleName(title)
+        self.first: QWidget | None = None
+        self._body = QWidget()
+        self._body.setObjectName("body")
+        self.body = QVBoxLayout()
+        self.body.setSpacing(engine().px(18))
+        self._lay_out_body(width)
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setWidget(self._body)
+        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.area = scroll
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.setSpacing(0)
+        outer.addWidget(scroll, 1)
+        outer.addWidget(self._action_bar())
+        if eyebrow:
+            self.body.addWidget(label(eyebrow, "eyebrow"))
+        heading = label(title, "title")
+        self.body.addWidget(heading)
+        if lead:
+            self.body.addWidget(label(lead, "lead"))
+        self.problem = ProblemPanel()
+        self.body.addWidget(self.problem)
+
+    def add(self, part: QWidget | QLayout) -> None:
+        if isinstance(part, QLayout):
+            self.body.addLayout(part)
+        else:
+            self.body.addWidget(part)
+
+    def act(self, *parts: QWidget) -> None:
+        """The acts of the page, the main one last (bottom right)."""
+        for part in parts:
+            self._right.addWidget(part)
+        self.bar.show()
+
+    def aside(self, *parts: QWidget) -> None:
+        """Ways out of the page (bottom left)."""
+        for part in parts:
+            self._left.addWidget(part)
+        self.bar.show()
+
+    def tell(self, problem: Problem, *, extra: tuple[tuple[str, str], ...] = ()) -> None:
+        """Show a failure; everything typed stays."""
+        self.problem.tell(problem, extra=extra)
+        self.problem.setFocus()
+        QTimer.singleShot(0, self, lambda: self.area.ensureWidgetVisible(self.problem, 0, 40))
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if self.first is not None:
+            self.first.setFocus()
+
+    def _lay_out_body(self, width: int) -> None:
+        holder = QWidget()
+        holder.setObjectName("body")
+        holder.setLayout(self.body)
+        holder.setMaximumWidth(engine().px(width))
+        self.body.setContentsMargins(0, 0, 0, 0)
+        middle = QHBoxLayout()
+        middle.addStretch(1)
+        middle.addWidget(holder, 100)
+        middle.addStretch(1)
+        box = QVBoxLayout(self._body)
+        edge = engine().px(40)
+        box.setContentsMargins(edge, engine().px(32), edge, engine().px(32))
+        box.addLayout(middle)
+        box.addStretch(1)
+
+    def _action_bar(self) -> QFrame:
+        self.bar = QFrame()
+        self.bar.setObjectName("actions")
+        box = QHBoxLayout(self.bar)
+        box.setContentsMargins(engine().px(40), engine().px(14), engine().px(40), engine().px(14))
+        self._left, self._right = QHBoxLayout(), QHBoxLayout()
+        for side in (self._left, self._right):
+            side.setSpacing(engine().px(12))
+        box.addLayout(self._left)
+        box.addStretch(1)
+        box.addLayout(self._right)
+        self.bar.hide()
+        return self.bar
