@@ -250,6 +250,7 @@ class SimulatedToken(Hsm):
 
     def _open_user(self, pin: Secret) -> bytes:
         """The master key. A try is counted on disk before it is made, so that a crash cannot save one."""
+        self._token()
         with self._store.locked():
             token = self._token()
             if token.failures >= TRIES:
