@@ -73,10 +73,12 @@ class Play:
             i for i in ceremonies.listed(session) if ceremonies.view(session, i.id).script_id == self._script_id
         )
         view = ceremonies.view(session, found.id)
+        if view.status in CLOSED:  # a kill came between the last signature and the answer; unlocking finished it
+            return view
         if view.status == "paused":
             return ceremonies.answer(session, view.id, msg.Resume(step=view.current, revision=view.revision))
         step = next((item for item in view.steps if item.id == view.current), None)
-        if step is None:  # everything is signed, and a kill came before the minutes: unlocking has finished them
+        if step is None:
             return self._stuck(view, "the end")
         self._count(view, step)
         if view.deciding:

@@ -25,7 +25,7 @@ INTERRUPTIONS = frozenset(
         "session-ended", "gateway-unreachable", "gateway-went-away", "gateway-died", "agent-not-started",
         "workspace-in-use", "log-in-use", "device-locked", "device-crashed", "device-hung", "device-closed",
         "founding-died", "founding-under-way", "gateway-not-running", "answer-stale", "statement-stale", "working",
-        "not-logged-on", "log-key-locked",
+        "not-logged-on", "log-key-locked", "verification-died",
     }
 )  # fmt: skip
 MAX_INTERRUPTIONS = 200

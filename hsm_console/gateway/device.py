@@ -188,7 +188,11 @@ class Device:
         """The head that the token remembers, for the verifier; None while it cannot be read."""
         if not self._unlocked:
             return None
-        found = self.hsm().read_data(anchors.APPLICATION, anchors.head_label(self._log.chain_uid))
+        try:
+            found = self.hsm().read_data(anchors.APPLICATION, anchors.head_label(self._log.chain_uid))
+        except ConsoleError as error:
+            self.failed(error)
+            return None
         return found[-1].value if found else None
 
     def lock(self, actor: Actor | None, source: str = "") -> DeviceState:
