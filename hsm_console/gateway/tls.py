@@ -43,9 +43,13 @@ class Identity:
 
 @dataclass(frozen=True)
 class CrlState:
-    """What is loaded. fault: code of `refusals`, empty when the CRL was loaded; times in Unix ms."""
+    """What is loaded. fault: code of `refusals`, empty when the CRL was loaded; times in Unix ms.
+
+    older: the file holds an older CRL than one seen before; the newer one stays in force.
+    """
 
     fault: str = ""
+    older: bool = False
     number: int = 0
     this_update_ms: int = 0
     next_update_ms: int = 0
@@ -60,8 +64,10 @@ class TlsContexts:
         self._identity = identity
         self._lock = threading.Lock()
         self._stamp = _stamp(identity.crl)
+        self._newest: tuple[int, bytes] = (-1, b"")
         self.certificate = _identity_certificate(identity.certificate)
         self.authority = _identity_certificate(identity.authority)
+        self._bundle = _bundle(identity)  # read once: a new CRL must not fail because a file was moved meanwhile
         self._context, self._crl = self._build()
 
     @property
@@ -101,7 +107,8 @@ class TlsContexts:
         context.sslsocket_class = PeerSocket
         _remember_certificates(context)
         try:
-            context.load_cert_chain(self._identity.certificate, self._identity.key)
+            with memory_file(self._bundle, "identity") as descriptor:
+                context.load_cert_chain(f"/proc/self/fd/{descriptor}")
             context.load_verify_locations(cadata=self.authority.public_bytes(Encoding.DER))
         except (OSError, ValueError) as error:
             raise _unusable(str(error)) from error
@@ -116,17 +123,24 @@ class TlsContexts:
         try:
             crl = x509.load_pem_x509_crl(data)
             genuine = crl.is_signature_valid(self.authority.public_key())  # type: ignore[arg-type]
-        except (ValueError, TypeError):
+            number = crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+        except (ValueError, TypeError, x509.ExtensionNotFound):
             return CrlState(fault="gateway-crl-wrong")
         if not genuine or crl.issuer != self.authority.subject or crl.next_update_utc is None:
             return CrlState(fault="gateway-crl-wrong")
+        older = number < self._newest[0]
+        if older:  # putting an old file back must not let revoked people in again
+            number, data = self._newest
+            crl = x509.load_pem_x509_crl(data)
+        self._newest = number, data
         # OpenSSL reads a CRL from a file only; the bytes that were checked are the bytes it gets.
         with memory_file(crl.public_bytes(Encoding.PEM), "crl") as descriptor:
             context.load_verify_locations(cafile=f"/proc/self/fd/{descriptor}")
         return CrlState(
-            number=crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number,
+            older=older,
+            number=number,
             this_update_ms=time_ms(crl.last_update_utc),
-            next_update_ms=time_ms(crl.next_update_utc),
+            next_update_ms=time_ms(crl.next_update_utc) if crl.next_update_utc else 0,
             sha256=hashlib.sha256(data).hexdigest(),
         )
 
@@ -134,6 +148,8 @@ class TlsContexts:
 def _crl_problems(state: CrlState, now_ms: int) -> list[Problem]:
     if state.fault:
         return [refusals.problem(state.fault, clock_ms=now_ms)]
+    if state.older:
+        return [refusals.problem("gateway-crl-older", clock_ms=now_ms, message=str(state.number))]
     if now_ms >= state.next_update_ms:
         return [refusals.problem("gateway-crl-stale", clock_ms=now_ms)]
     if now_ms < state.this_update_ms:
@@ -168,6 +184,13 @@ def _leaf(message: bytes) -> bytes:
     length = int.from_bytes(body[3:6], "big")
     leaf = bytes(body[6 : 6 + length])
     return leaf if len(leaf) == length else b""
+
+
+def _bundle(identity: Identity) -> bytes:
+    try:
+        return identity.certificate.read_bytes() + b"\n" + identity.key.read_bytes()
+    except OSError as error:
+        raise _unusable(str(error)) from error
 
 
 def _identity_certificate(path: Path) -> x509.Certificate:

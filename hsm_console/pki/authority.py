@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from hsm_console.domain.errors import ExitCode, InputError, Problem, VerificationFailed
 from hsm_console.domain.people import Person, Role, RosterEntry
-from hsm_console.pki import csr, lint, profiles
+from hsm_console.pki import cms, csr, lint, profiles
 from hsm_console.pki.signing import IssuerKey, hash_for, public_of, spki
 
 DAY_MS = 86_400_000
@@ -65,9 +65,10 @@ class Authority:
     ) -> x509.Certificate:
         """A certificate for a person's key. The request proves possession; its name is not used.
 
-        Raises InputError (see `csr.check`) and VerificationFailed `certificate-lint`.
+        Raises InputError (see `csr.check`, and `key-cannot-approve`) and VerificationFailed `certificate-lint`.
         """
         public_key = csr.check(request_pem).public_key()
+        cms.require_signing_key(public_key)
         validity = self._validity(now_ms, days)
         return self._issue(profiles.person(public_key, person, self.certificate, validity))
 

@@ -30,28 +30,35 @@ _HASHES: dict[str, type[hashes.SHA256 | hashes.SHA384 | hashes.SHA512]] = {
 def sign_detached(certificate: x509.Certificate, key: IssuerKey, data: bytes) -> bytes:
     """SignedData (DER) over `data` without the data, with signed attributes and the signer's certificate.
 
-    Raises InputError `cms-key-kind` for keys that CMS signing does not cover here (Ed25519, ML-DSA).
+    Raises InputError `key-cannot-approve` for keys that CMS signing does not cover here (Ed25519, ML-DSA).
     """
     public_key = public_of(key)
     if spki(public_key) != spki(certificate.public_key()):
         raise ValueError("the key does not belong to the certificate")
-    if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
-        raise InputError(
-            Problem(
-                code="cms-key-kind",
-                what=f"Approvals cannot be signed with a key of the kind {type(key).__name__}.",
-                todo="Ask for a credential with a P-384 key.",
-                exit_code=ExitCode.USAGE,
-            )
-        )
+    require_signing_key(public_key)
     algorithm = cast("hashes.SHA256 | hashes.SHA384 | hashes.SHA512", hash_for(public_key))
-    builder = pkcs7.PKCS7SignatureBuilder().set_data(data).add_signer(certificate, key, algorithm)
+    signing = cast("rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey", key)
+    builder = pkcs7.PKCS7SignatureBuilder().set_data(data).add_signer(certificate, signing, algorithm)
     options = [
         pkcs7.PKCS7Options.DetachedSignature,
         pkcs7.PKCS7Options.Binary,
         pkcs7.PKCS7Options.NoCapabilities,
     ]
     return builder.sign(Encoding.DER, options)
+
+
+def require_signing_key(public_key: object) -> None:
+    """Refuse keys whose approvals a stranger could not check: `openssl cms` 3.0 knows CMS with EC and RSA keys only
+    (it answers "invalid digest" to RFC 8419). Raises InputError `key-cannot-approve`."""
+    if not isinstance(public_key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
+        raise InputError(
+            Problem(
+                code="key-cannot-approve",
+                what=f"Approvals cannot be signed with a key of the kind {type(public_key).__name__}.",
+                todo="Make a P-384 key instead.",
+                exit_code=ExitCode.USAGE,
+            )
+        )
 
 
 def verify_detached(certificate: x509.Certificate, data: bytes, untrusted_der: bytes) -> None:

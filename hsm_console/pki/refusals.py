@@ -183,6 +183,14 @@ _TEXTS: dict[str, tuple[str, str, str]] = {
         _CLOCK + "If the clock is right, an administrator must issue a new CRL.",
         _ADMIN,
     ),
+    "gateway-crl-older": (
+        (
+            "Somebody put an older list of revoked certificates (CRL) in place of number {message}; the gateway keeps "
+            "the newer one in force while it runs."
+        ),
+        "Find out who did it; bring the newest crl.pem back before the gateway is started again.",
+        "the administrator and the security officer",
+    ),
     "gateway-crl-soon-stale": (
         "The gateway's list of revoked certificates (CRL) runs out soon ({message}); nobody could log in then.",
         "An administrator should issue a new CRL now.",

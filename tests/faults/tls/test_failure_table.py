@@ -16,8 +16,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from hsm_console.credential import pkcs12
 from hsm_console.domain.errors import EnvironmentFault, PolicyRefusal, VerificationFailed
 from hsm_console.domain.secret import Secret
+from hsm_console.gateway.tls import TlsContexts
 from hsm_console.pki import profiles
-from hsm_console.pki.authority import Authority, certificate_sha256, sign
+from hsm_console.pki.authority import Authority, certificate_sha256, pem, sign
 
 DAY = 86_400_000
 
@@ -148,19 +149,61 @@ def test_without_a_crl_nobody_enters(start: Callable[..., Any]) -> None:
     scene.log_in(credential).close()
 
 
-@pytest.mark.parametrize("content", ["", "rubbish", "another authority's"])
+def crl_without_number(authority: Authority, now: int) -> str:
+    crl = (
+        x509.CertificateRevocationListBuilder(authority.certificate.subject)
+        .last_update(profiles.moment(now))
+        .next_update(profiles.moment(now + DAY))
+        .sign(authority.key, ec_hash())
+    )
+    return pem(crl)
+
+
+@pytest.mark.parametrize("content", ["", "rubbish", "another authority's", "without a number"])
 def test_a_crl_that_is_not_ours_closes_the_gateway(scene: Any, content: str) -> None:
     credential, certificate = scene.person()
+    now = profiles.time_ms(certificate.not_valid_before_utc)
+    if content == "without a number":
+        content = crl_without_number(scene.authority, now)
     if content == "another authority's":
-        from hsm_console.pki.authority import pem
-
-        now = profiles.time_ms(certificate.not_valid_before_utc)
         content = pem(other_authority(now).issue_crl(9, [], now_ms=now))
     (scene.directory / "crl.pem").write_text(content)
     assert scene.contexts.crl.fault == "gateway-crl-wrong"
     assert scene.refusal(credential).problem.code == "gateway-crl-wrong"
     assert (scene.refused[-1].reason, scene.refused[-1].verify_code) == ("gateway-crl-wrong", 3)
     scene.revoke()
+    scene.log_in(credential).close()
+
+
+def test_a_new_crl_needs_no_key_from_the_disk(scene: Any) -> None:
+    credential, certificate = scene.person()
+    (scene.directory / "identity.key").unlink()
+    scene.revoke(certificate)
+    assert scene.refusal(credential).problem.code == "certificate-revoked"
+
+
+def test_an_identity_that_cannot_be_used(scene: Any) -> None:
+    identity = scene.contexts._identity
+    identity.key.write_text("rubbish")
+    with pytest.raises(EnvironmentFault, match="gateway-identity-unusable"):
+        TlsContexts(identity)
+    identity.key.unlink()
+    with pytest.raises(EnvironmentFault, match="gateway-identity-unusable"):
+        TlsContexts(identity)
+
+
+def test_an_older_crl_put_back_lets_nobody_in_again(scene: Any) -> None:
+    credential, certificate = scene.person()
+    file = scene.directory / "crl.pem"
+    before = file.read_text()
+    scene.revoke(certificate)
+    assert scene.refusal(credential).problem.code == "certificate-revoked"
+    file.write_text(before)
+    assert scene.refusal(credential).problem.code == "certificate-revoked"
+    now = profiles.time_ms(certificate.not_valid_before_utc)
+    assert [p.code for p in scene.contexts.problems(now + 5000)] == ["gateway-crl-older"]
+    scene.revoke()
+    assert scene.contexts.problems(now + 5000) == ()
     scene.log_in(credential).close()
 
 

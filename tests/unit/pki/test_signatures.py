@@ -155,9 +155,13 @@ def _fixed(authority: Authority, now: int) -> tuple[Any, Any, bytes]:
 
 
 def test_what_cannot_sign(authority: Authority, now: int) -> None:
+    """A person whose key logs in but cannot approve would be found out in the middle of a ceremony."""
     key = ed25519.Ed25519PrivateKey.generate()
-    with pytest.raises(InputError, match="cms-key-kind"):
-        cms.sign_detached(person(authority, now, key), key, DATA)
+    with pytest.raises(InputError, match="key-cannot-approve"):
+        person(authority, now, key)
+    certificate = authority.issue_key("Ed25519", csr.make(key, "x"), now_ms=now)
+    with pytest.raises(InputError, match="key-cannot-approve"):
+        cms.sign_detached(certificate, key, DATA)
     with pytest.raises(ValueError, match="belong"):
         cms.sign_detached(authority.certificate, KEYS["P-384"](), DATA)
 
