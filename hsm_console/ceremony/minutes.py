@@ -6,6 +6,7 @@ page. All that can be signed is in here whole (statements and CMS), so that `ope
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import Sequence
 from typing import Any
@@ -23,6 +24,7 @@ from hsm_console.ceremony.view import pem
 from hsm_console.crypto import words
 from hsm_console.domain import events as ev
 from hsm_console.domain.events import Recorded
+from hsm_console.domain.messages.ceremony import StepKind
 from hsm_console.policy import clauses
 from hsm_console.policy.environment import Environment
 
@@ -63,6 +65,7 @@ def build(
         "steps": _steps(state, mine),
         "decisions": _decisions(state),
         "operations": _operations(state),
+        "device": _device(state),
         "key": _key(state),
         "certificate": _certificate(state),
         "documents": [_plain(d, "name", "sha256", "mechanism", "signature") for d in state.documents],
@@ -200,6 +203,12 @@ def _operations(state: State) -> list[dict[str, Any]]:
     ]
 
 
+def _device(state: State) -> str:
+    """The module as it named itself when the key was read back; empty before that."""
+    steps = [s for s in st.script_of(state).steps if s.kind is StepKind.READ_BACK and s.id in state.done]
+    return state.done[steps[-1].id].facts.get("device", "") if steps else ""
+
+
 def _key(state: State) -> dict[str, Any] | None:
     key = state.key
     if key is None:
@@ -220,7 +229,26 @@ def _key(state: State) -> dict[str, Any] | None:
 def _certificate(state: State) -> dict[str, Any] | None:
     if not state.certificate:
         return None
-    return {"request": pem("CERTIFICATE REQUEST", state.request), "certificate": pem("CERTIFICATE", state.certificate)}
+    der = base64.b64decode(state.certificate)
+    found = {"request": pem("CERTIFICATE REQUEST", state.request), "certificate": pem("CERTIFICATE", state.certificate)}
+    return found | {"sha256": hashlib.sha256(der).hexdigest()} | _names_in(der)
+
+
+def _names_in(der: bytes) -> dict[str, str]:
+    """What a reader wants to see of a certificate without a tool; nothing when it is not readable."""
+    from cryptography import x509
+
+    try:
+        certificate = x509.load_der_x509_certificate(der)
+    except ValueError:
+        return {}
+    return {
+        "subject": certificate.subject.rfc4514_string(),
+        "issuer": certificate.issuer.rfc4514_string(),
+        "serial": f"{certificate.serial_number:x}",
+        "not_before": utc(int(certificate.not_valid_before_utc.timestamp()) * 1000),
+        "not_after": utc(int(certificate.not_valid_after_utc.timestamp()) * 1000),
+    }
 
 
 def _clauses(state: State) -> list[dict[str, Any]]:

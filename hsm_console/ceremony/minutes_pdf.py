@@ -65,6 +65,7 @@ def _key(sheet: Sheet, body: dict[str, Any]) -> None:
             ("Name in the module", key["label"]),
             ("Kind", f"{key['algorithm']}, for: {', '.join(key['usages'])}"),
             ("Object id", key["object_id"]),
+            *([("Module", body["device"])] if body["device"] else []),
             ("Made", f"{key['time']}, log entry {key['entry']}{_recovered(key)}"),
             ("Grade of evidence", f"{key['grade']}. {Grade(key['grade']).meaning}"),
             ("What this does not prove", key["does_not_prove"]),
@@ -72,6 +73,7 @@ def _key(sheet: Sheet, body: dict[str, Any]) -> None:
         ]
     )
     sheet.digest("Fingerprint (SHA-256 of the public key, SubjectPublicKeyInfo)", key["fingerprint"])
+    _certificate(sheet, body["certificate"])
     for document in body["documents"]:
         sheet.fields(
             [
@@ -80,6 +82,19 @@ def _key(sheet: Sheet, body: dict[str, Any]) -> None:
                 ("Signature", f"{document['mechanism']}, in minutes.json and beside the document"),
             ]
         )
+
+
+def _certificate(sheet: Sheet, certificate: dict[str, Any] | None) -> None:
+    if certificate is None:
+        return
+    rows = [("Certificate, SHA-256", certificate["sha256"])]
+    if "subject" in certificate:
+        rows = [
+            ("Certificate", f"{certificate['subject']}, issued by {certificate['issuer']}"),
+            ("Serial, valid", f"{certificate['serial']}, {certificate['not_before']} to {certificate['not_after']}"),
+            *rows,
+        ]
+    sheet.fields(rows)
 
 
 def _recovered(key: dict[str, Any]) -> str:
@@ -197,21 +212,36 @@ def _clauses(sheet: Sheet, body: dict[str, Any]) -> None:
     sheet.text("These are summaries; minutes.json names the standards they come from. The originals count.", small=True)
 
 
-def _how_to_check(sheet: Sheet, body: dict[str, Any]) -> None:  # noqa: ARG001
-    sheet.heading("How to check this without trusting us")
-    sheet.mono(
-        (
-            "sha256sum minutes.json                        # must be the digest at the foot of this page",
-            "hsm-console audit verify WORKSPACE --vkey log.vkey",
-            "openssl cms -verify -binary -inform DER -in vote.p7s -content statement.json -CAfile authority.pem",
-        ),
-        size=7,
+def _signature_check(mechanism: str) -> str:
+    """The openssl command that checks a document's signature with the public key."""
+    family, _, name = mechanism.rpartition("-")
+    pss = "-sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:digest " if family == "rsa-pss" else ""
+    if family in ("ecdsa", "rsa-pss", "rsa-pkcs1"):
+        return f"openssl dgst -{name} {pss}-verify keys/KEY.pem -signature documents/DOCUMENT.sig DOCUMENT"
+    return "openssl pkeyutl -verify -pubin -inkey keys/KEY.pem -rawin -in DOCUMENT -sigfile documents/DOCUMENT.sig"
+
+
+def _how_to_check(sheet: Sheet, body: dict[str, Any]) -> None:
+    sheet.heading("How to check this without trusting us", needs_mm=50)
+    lines = ["sha256sum minutes.json", "hsm-console audit verify WORKSPACE --vkey log.vkey"]
+    sheet.text(
+        "The first must give the digest at the foot of this page. Each of the others must say OK, or successful."
     )
+    lines += [
+        "openssl cms -verify -binary -inform DER -in statements/NNNN-WHO.p7s -content statements/NNNN-WHO.json \\",
+        "    -CAfile authority.pem -purpose any",
+    ]
+    if body["certificate"] is not None:
+        lines.append("openssl verify -CAfile authority.pem certificates/KEY.pem")
+    lines += sorted({_signature_check(document["mechanism"]) for document in body["documents"]})
+    sheet.mono(lines, size=7)
 
 
 def _ink(sheet: Sheet, body: dict[str, Any], sha256: str) -> None:
     sheet.heading("In ink", needs_mm=60)
-    sheet.text("These minutes are complete. The data file that they were printed from has this SHA-256:")
+    sheet.text(
+        "These minutes are complete. The data file they were printed from has this SHA-256; the log holds it too:"
+    )
     sheet.mono((grouped(sha256),))
     seen: dict[str, str] = {}
     took_part = {item["uid"] for item in body["sign_offs"]}

@@ -22,7 +22,8 @@ def key_state(state: State) -> str:
             else NOTHING_DONE
         )
     certified = "and has a certificate" if state.certificate else "and has no certificate yet"
-    signed = f"; {len(state.documents)} document(s) signed with it" if state.documents else ""
+    count = len(state.documents)
+    signed = f"; {'one document' if count == 1 else f'{count} documents'} signed with it" if count else ""
     return f"The key “{state.key.label}” exists in the module {certified}{signed}."
 
 
