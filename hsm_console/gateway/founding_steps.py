@@ -18,6 +18,7 @@ from hsm_console.audit import anchors
 from hsm_console.audit.checkpoint import Vkey, parse_note
 from hsm_console.audit.log import AuditLog, create_log
 from hsm_console.credential import pkcs12
+from hsm_console.crypto import software
 from hsm_console.crypto.files import write_durably
 from hsm_console.domain import events as ev
 from hsm_console.domain.clock import SystemClock
@@ -28,7 +29,6 @@ from hsm_console.domain.keys import Algorithm, DeviceInfo, KeyInfo, KeySpec, Sig
 from hsm_console.domain.messages.setup import Founder, FoundingSpec
 from hsm_console.domain.people import Roster, RosterEntry
 from hsm_console.domain.secret import Secret
-from hsm_console.crypto import software
 from hsm_console.gateway import projections
 from hsm_console.gateway.founding import OtherSecrets, Statement, Tell
 from hsm_console.gateway.workspace import FORMAT, Home, TokenTable, WorkspaceFile

@@ -108,7 +108,8 @@ class TlsContexts:
         _remember_certificates(context)
         try:
             with memory_file(self._bundle, "identity") as descriptor:
-                context.load_cert_chain(f"/proc/self/fd/{descriptor}")
+                # A password is given so that OpenSSL never asks for one at a terminal.
+                context.load_cert_chain(f"/proc/self/fd/{descriptor}", password="")
             context.load_verify_locations(cadata=self.authority.public_bytes(Encoding.DER))
         except (OSError, ValueError) as error:
             raise _unusable(str(error)) from error

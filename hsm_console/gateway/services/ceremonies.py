@@ -23,11 +23,11 @@ from hsm_console.ceremony.engine import Context
 from hsm_console.ceremony.plans import ChecksPlan, ClosePlan, HsmPlan, ReadBackPlan
 from hsm_console.ceremony.state import State
 from hsm_console.ceremony.view import summary, view
+from hsm_console.crypto import software
 from hsm_console.domain.errors import ConsoleError, PolicyRefusal, VerificationFailed
 from hsm_console.domain.events import Draft
 from hsm_console.domain.messages.ceremony import CeremonySummary, CeremonyView, OpenCeremony, Statement
 from hsm_console.domain.people import Actor
-from hsm_console.crypto import software
 from hsm_console.gateway import projections
 from hsm_console.gateway.app import Call, not_found
 from hsm_console.gateway.core import Core, placed

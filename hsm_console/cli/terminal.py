@@ -1,0 +1,98 @@
+"""Asking people at the terminal, and logging in from there. Secrets come from the terminal or from standard input."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from hsm_console.client import rendezvous
+from hsm_console.client.rendezvous import GatewayAddress
+from hsm_console.client.session import Session, log_in
+from hsm_console.client.transport import GatewayProcess
+from hsm_console.domain.errors import ExitCode, InputError, Problem
+from hsm_console.domain.people import Role
+from hsm_console.domain.secret import Secret
+
+
+class Secrets:
+    """Where secrets come from: typed at the terminal, or one JSON object on standard input (`--secrets -`)."""
+
+    def __init__(self, *, from_stdin: bool) -> None:
+        self._given: dict[str, str] | None = None
+        if from_stdin:
+            try:
+                self._given = msgspec.json.decode(sys.stdin.buffer.read(), type=dict[str, str])
+            except msgspec.DecodeError as error:
+                raise usage("secrets-unreadable", f"Standard input is no JSON object of texts: {error}.") from None
+
+    def get(self, name: str, question: str) -> Secret:
+        """The secret `name`. Raises InputError `secret-missing`."""
+        if self._given is not None:
+            text = self._given.get(name, "")
+        else:
+            if not sys.stdin.isatty():
+                raise usage("secret-missing", f"“{name}” is needed, and there is no terminal to type it at.")
+            text = getpass.getpass(f"{question}: ", stream=sys.stderr)
+        if not text:
+            raise usage("secret-missing", f"“{name}” is empty.")
+        return Secret(text)
+
+    def new(self, name: str, question: str) -> Secret:
+        """A secret that is being chosen: typed twice at the terminal."""
+        first = self.get(name, question)
+        if self._given is None and self.get(name, "The same again") != first:
+            raise usage("secrets-differ", "The two entries are not the same.")
+        return first
+
+
+def ask(question: str, default: str = "") -> str:
+    """One line from the terminal. Raises InputError `input-ended`."""
+    shown = f"{question} [{default}]: " if default else f"{question}: "
+    sys.stderr.write(shown)
+    sys.stderr.flush()
+    line = sys.stdin.readline()
+    if not line:
+        raise usage("input-ended", "Standard input ended before everything was answered.")
+    return line.strip() or default
+
+
+@contextlib.contextmanager
+def gateway_of(workspace: Path) -> Iterator[GatewayAddress]:
+    """The gateway that runs for this workspace; else one of our own for as long as the block lasts."""
+    found = rendezvous.running(workspace)
+    if found is not None:
+        yield rendezvous.for_workspace(workspace, found.listen)
+        return
+    with GatewayProcess(workspace) as process:
+        yield process.address
+
+
+def credential_of(workspace: Path, given: str) -> Path:
+    """A credential by path, or by the short name of a person of this workspace."""
+    path = Path(given)
+    inside = workspace / "credentials" / f"{given}.p12"
+    return inside if not path.exists() and inside.exists() else path
+
+
+@contextlib.contextmanager
+def logged_in(
+    workspace: Path, credential: str, secrets: Secrets, role: Role | None = None, *, name: str = "passphrase"
+) -> Iterator[Session]:
+    """A session for as long as the block lasts."""
+    with gateway_of(workspace) as address:
+        path = credential_of(workspace, credential)
+        with secrets.get(name, f"Passphrase of {path.name}") as passphrase:
+            session = log_in(address, path, passphrase, role)
+        try:
+            yield session
+        finally:
+            session.close()
+
+
+def usage(code: str, what: str) -> InputError:
+    return InputError(Problem(code=code, what=what, todo="Look at `--help` and try again.", exit_code=ExitCode.USAGE))
