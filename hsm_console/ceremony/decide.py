@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hsm_console.ceremony import ballot as bl
-from hsm_console.ceremony import lint, plans, steps
+from hsm_console.ceremony import lint, plans, signed, steps
 from hsm_console.ceremony import state as st
 from hsm_console.ceremony.engine import Context, Decided, done, settled
 from hsm_console.ceremony.problems import key_state, refused, stale
@@ -23,7 +23,6 @@ from hsm_console.ceremony.script import Step as ScriptStep
 from hsm_console.ceremony.state import State
 from hsm_console.ceremony.texts import clean
 from hsm_console.domain import events as ev
-from hsm_console.domain.errors import ExitCode, InputError, Problem
 from hsm_console.domain.events import Draft
 from hsm_console.domain.messages import ceremony as msg
 from hsm_console.domain.messages.ceremony import OpenCeremony, StepKind
@@ -109,10 +108,10 @@ def decide(state: State, answer: msg.AnyAnswer, actor: Actor, context: Context) 
     if state.intent is not None:
         raise refused("working", "The module is at work.", "Wait until it has answered.", state)
     if isinstance(answer, msg.Approve):
-        return _approve(state, answer, actor, context)
+        return signed.approve(state, answer, actor, context)
     _check_not_deciding(state, step)
     if isinstance(answer, msg.SignOffAnswer):
-        return _sign_off(state, step, answer, actor, context)
+        return signed.sign_off(state, step, answer, actor, context)
     _check_seat(state, step, actor)
     handler = _STEPS.get((step.kind, type(answer)))
     if handler is None:
@@ -162,104 +161,6 @@ def _check_seat(state: State, step: ScriptStep, actor: Actor) -> None:
     raise refused("wrong-seat", what, f"{names} answers this step.", state)
 
 
-# -- decisions with a signature ------------------------------------------------------------------------
-
-
-def _cms(text: str) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        raise InputError(
-            Problem(
-                code="cms-unreadable",
-                what="The signature is not base64.",
-                todo="Sign the statement again.",
-                exit_code=ExitCode.USAGE,
-            )
-        ) from None
-
-
-def _approve(state: State, answer: msg.Approve, actor: Actor, context: Context) -> tuple[Draft, ...]:
-    because = clean(answer.because, "The reason", empty=True)
-    now = bl.ballot(state)
-    if now is not None:
-        _check_voter(state, now, actor)
-    bl.check_statement(
-        state,
-        actor,
-        answer.decision.value,
-        text=answer.statement,
-        nonce=context.nonce,
-        gateway_sha256=context.gateway_sha256,
-        because=because,
-    )
-    assert now is not None  # noqa: S101 - check_statement has refused
-    context.verify_cms(actor, answer.statement.encode(), _cms(answer.cms))
-    event = ev.ApprovalGiven(
-        ceremony_id=state.id,
-        step=now.subject,
-        attempt=now.attempt,
-        role=now.role,
-        decision=answer.decision,
-        statement=answer.statement,
-        cms=answer.cms,
-        because=because,
-    )
-    return settled(state, (Draft(event=event, actor=actor, correlation=state.correlation),), context)
-
-
-def _check_voter(state: State, now: bl.Ballot, actor: Actor) -> None:
-    """Distinct persons, distinct certificates, not the opener (invariant 11)."""
-    if actor.uid == state.opened_by:
-        raise refused(
-            "self-approval",
-            f"{actor.name} opened this ceremony and cannot approve it.",
-            f"Another {now.role.value} decides.",
-            state,
-        )
-    for vote in bl.votes(state, now.subject, now.attempt):
-        if vote.uid == actor.uid:
-            raise refused("voted-already", f"{actor.name} has decided already ({vote.decision.value}).",
-                          f"Another {now.role.value} decides.", state)  # fmt: skip
-        if vote.certificate_sha256 == actor.certificate_sha256:
-            raise refused(
-                "certificate-used-twice",
-                f"{vote.name} has decided with this same certificate.",
-                "Each member of the quorum uses a certificate of their own.",
-                state,
-            )
-
-
-def _sign_off(
-    state: State, step: ScriptStep, answer: msg.SignOffAnswer, actor: Actor, context: Context
-) -> tuple[Draft, ...]:
-    if step.kind is not StepKind.SIGN_OFF:
-        raise refused("answer-unfit", "It is not time for the sign-off yet.", f"Do “{step.title}” first.", state)
-    because = clean(answer.because, "The reason", empty=answer.agrees)
-    decision = "agree" if answer.agrees else "disagree"
-    bl.check_statement(
-        state,
-        actor,
-        decision,
-        text=answer.statement,
-        nonce=context.nonce,
-        gateway_sha256=context.gateway_sha256,
-        because=because,
-    )
-    context.verify_cms(actor, answer.statement.encode(), _cms(answer.cms))
-    seat = next(s for s in bl.sign_off_due(state) if s.uid == actor.uid and s.role in actor.roles)
-    event = ev.SignedOff(
-        ceremony_id=state.id,
-        step=step.id,
-        role=seat.role,
-        agrees=answer.agrees,
-        statement=answer.statement,
-        cms=answer.cms,
-        because=because,
-    )
-    return settled(state, (Draft(event=event, actor=actor, correlation=state.correlation),), context)
-
-
 # -- answers that are possible at every step -------------------------------------------------------------
 
 
@@ -268,6 +169,13 @@ def _check_present(state: State, actor: Actor) -> None:
         raise refused("not-seated", f"{actor.name} has no seat in this ceremony.", "Ask somebody who is seated.", state)
     if not state.seats and Role.ADMINISTRATOR not in actor.roles:
         raise refused("not-seated", "Nobody is seated yet.", "The administrator answers until then.", state)
+
+
+def _acts_as(state: State, actor: Actor, *roles: Role) -> bool:
+    """Whether she is here in one of these roles: by her seat, or before seats are recorded by her log-on."""
+    if state.seats:
+        return any(bl.role_of(state, actor, role) is not None for role in roles)
+    return bool(set(roles) & set(actor.roles))
 
 
 def _deviation(
@@ -305,7 +213,7 @@ def _resume(
     _check_present(state, actor)
     if state.status != st.PAUSED:
         raise refused("not-paused", "The ceremony is not paused.", "Answer the step.", state)
-    if Role.ADMINISTRATOR not in actor.roles:
+    if not _acts_as(state, actor, Role.ADMINISTRATOR):
         raise refused("wrong-seat", "The administrator resumes a ceremony.", "Ask the administrator.", state)
     event = ev.CeremonyResumed(ceremony_id=state.id)
     return settled(state, (Draft(event=event, actor=actor, correlation=state.correlation),), context)
@@ -315,7 +223,7 @@ def _abandon(
     state: State, step: ScriptStep | None, answer: msg.Abandon, actor: Actor, context: Context
 ) -> plans.ClosePlan:
     _check_present(state, actor)
-    if not {Role.ADMINISTRATOR, Role.EXECUTIVE} & set(actor.roles):
+    if not _acts_as(state, actor, Role.ADMINISTRATOR, Role.EXECUTIVE):
         raise refused("wrong-seat", "The administrator or the executive ends a ceremony.", "Ask them, or pause.", state)
     if state.intent is not None:
         raise refused("working", "The module is at work.", "Wait until it has answered, then end it.", state)

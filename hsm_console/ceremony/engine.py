@@ -223,7 +223,7 @@ def due(state: State, actor: Actor | None) -> HsmPlan | ClosePlan | None:
         return plans.closing(state, actor)
     waits = state.retry is not None or state.blocked or bl.ballot(state) is not None
     ending = _last_ending(state, step)
-    fresh = ending is not None and ending.code == "succeeded" and ending.intent.operation is Operation.SIGN
+    fresh = ending is not None and ending.code == "succeeded" and ending.seq == state.floor  # nothing came between
     if step.kind is StepKind.CERTIFY and state.request and not state.certificate and fresh and not waits and actor:
         return plans.certify(state, step, actor)
     return None

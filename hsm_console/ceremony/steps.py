@@ -32,6 +32,7 @@ from hsm_console.policy.roles import check_seats
 
 LEAST_HASH_DIGITS = 16
 SOFTWARE_FACT = "read"
+MAX_SEATS = 40
 _OPERATION_WORDS = {StepKind.GENERATE: "generate", StepKind.CERTIFY: "certify", StepKind.SIGN_DOCUMENT: "sign"}
 
 
@@ -55,6 +56,8 @@ def asked(state: State, step: Step, facts: dict[str, str]) -> dict[str, str]:
 
 def presence(state: State, step: Step, answer: PresenceAnswer, actor: Actor, context: Context) -> Draft:
     """Who is in the room, in which role: from the roster, without conflicts, enough for the script and the house."""
+    if len(answer.seats) > MAX_SEATS:
+        raise refused("seat-too-many", f"More than {MAX_SEATS} seats.", "Seat those who take part.", state)
     seats = tuple(_seat(state, seat, context) for seat in answer.seats)
     check_seats(seats, context.environment)
     _check_numbers(state, seats, context)

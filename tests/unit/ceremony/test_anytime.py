@@ -13,6 +13,7 @@ from hsm_console.domain import events as ev
 from hsm_console.domain.errors import InputError, PolicyRefusal
 from hsm_console.domain.events import Recorded
 from hsm_console.domain.messages import ceremony as msg
+from hsm_console.domain.people import Role
 
 
 def kinds(recorded: tuple[Recorded, ...]) -> list[str]:
@@ -55,6 +56,15 @@ def test_abandoning_after_the_commit_says_what_exists(room: Any) -> None:
     assert plan.outcome == "abandoned"
     assert "The key “ceo-2026” exists" in plan.text
     assert st.past_commit(room.now)
+
+
+def test_a_second_role_that_is_not_the_seat_ends_nothing(room: Any) -> None:
+    room.advance("clock")
+    both = (Role.WITNESS, Role.ADMINISTRATOR)
+    room.people["will"] = msgspec.structs.replace(room.people["will"], roles=both)
+    refuses("wrong-seat", room.decide, "will", msg.Abandon, why="x")
+    room.answer("will", msg.Pause, why="x")
+    refuses("wrong-seat", room.decide, "will", msg.Resume)
 
 
 def test_a_deviation_before_anybody_sits_is_noted(room: Any) -> None:

@@ -164,6 +164,16 @@ def test_certify_asks_for_the_request_first_and_then_for_the_certificate(room: A
     assert room.view.key.certificate_pem.startswith("-----BEGIN CERTIFICATE-----")
 
 
+def test_after_a_pause_the_certificate_is_asked_for_anew(room: Any) -> None:
+    room.advance("certify")
+    room.succeed(room.decide("ada", msg.Perform, confirmed="certify"))
+    room.answer("will", msg.Pause, why="Fire alarm.")
+    room.answer("ada", msg.Resume)
+    assert engine.due(room.now, room.people["ada"]) is None
+    refuses("not-confirmed", room.decide, "ada", msg.Perform)
+    assert room.decide("ada", msg.Perform, confirmed="certify").operation is Operation.CERTIFY
+
+
 # -- read back, compare, receipt, sign-off ------------------------------------------------------------------------
 
 
