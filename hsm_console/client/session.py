@@ -46,7 +46,7 @@ AGENT = "hsm_console.credential.agent"
 OPEN_SECONDS = 60.0
 CONNECT_SECONDS = 20.0
 CALL_SECONDS = 660.0
-_LOG_OFF_SECONDS = 2.0
+_LOG_OFF_SECONDS = 1.0
 _KILL_SECONDS = 1.0
 
 T = TypeVar("T")
@@ -192,9 +192,13 @@ class Session:
 
     def close(self) -> None:
         """Log off: tell the gateway, then end the agent. Never raises; harmless when repeated."""
-        if not self.closed:
-            with contextlib.suppress(ConsoleError):
-                self._relay("DELETE", "/v1/session", b"", _LOG_OFF_SECONDS)
+        # A call that hangs must not keep anybody logged in: then the gateway learns it from the closed connection.
+        if not self.closed and self._calls.acquire(timeout=_LOG_OFF_SECONDS):
+            try:
+                with contextlib.suppress(ConsoleError):
+                    self._ask_gateway("DELETE", "/v1/session", b"", _LOG_OFF_SECONDS)
+            finally:
+                self._calls.release()
         self._agent.close()
 
     def __enter__(self) -> Session:
@@ -205,8 +209,11 @@ class Session:
 
     def _relay(self, method: str, path: str, body: bytes, seconds: float) -> bytes:
         with self._calls:
-            request = Relay(id=self._agent.new_id(), method=method, path=path, body=body)
-            return _accept(self._agent.ask(request, Relayed, seconds))
+            return self._ask_gateway(method, path, body, seconds)
+
+    def _ask_gateway(self, method: str, path: str, body: bytes, seconds: float) -> bytes:
+        request = Relay(id=self._agent.new_id(), method=method, path=path, body=body)
+        return _accept(self._agent.ask(request, Relayed, seconds))
 
     def _open(self, credential: Path, passphrase: Secret) -> None:
         request = Open(

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from hsm_console.credential import pkcs12
@@ -187,6 +188,10 @@ def test_an_identity_that_cannot_be_used(scene: Any) -> None:
     identity.key.write_text("rubbish")
     with pytest.raises(EnvironmentFault, match="gateway-identity-unusable"):
         TlsContexts(identity)
+    key = ec.generate_private_key(ec.SECP384R1())
+    identity.key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"x")))
+    with pytest.raises(EnvironmentFault, match="gateway-identity-unusable"):
+        TlsContexts(identity)  # and nobody is asked for a password at a terminal
     identity.key.unlink()
     with pytest.raises(EnvironmentFault, match="gateway-identity-unusable"):
         TlsContexts(identity)

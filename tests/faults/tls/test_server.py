@@ -181,6 +181,35 @@ def test_callers_of_one_session_wait_for_each_other(scene: Any) -> None:
     assert len({a.session_uid for a in answers}) == 1
 
 
+def test_log_off_does_not_wait_for_a_call_that_hangs(scene: Any) -> None:
+    credential, _ = scene.person()
+    release = threading.Event()
+    session = scene.log_in(credential)
+    usual = scene.server.wsgi_app
+
+    def hang(environ: dict[str, Any], start_response: Any) -> Any:
+        release.wait(20)
+        return usual(environ, start_response)
+
+    scene.server.wsgi_app = hang
+    failed: list[str] = []
+
+    def call() -> None:
+        with pytest.raises(ConsoleError) as caught:
+            session.raw("GET", "/v1/hang")
+        failed.append(caught.value.problem.code)
+
+    caller = threading.Thread(target=call)
+    caller.start()
+    time.sleep(0.1)
+    began = time.monotonic()
+    session.close()
+    assert time.monotonic() - began < 2.5
+    caller.join(5)
+    assert failed == ["session-ended"]
+    release.set()
+
+
 def test_over_tcp(start: Callable[..., Any]) -> None:
     scene = start(tcp=True)
     assert scene.server.address.startswith("127.0.0.1:")
