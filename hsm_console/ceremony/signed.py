@@ -34,7 +34,7 @@ def _cms(text: str) -> bytes:
 
 
 def approve(state: State, answer: msg.Approve, actor: Actor, context: Context) -> tuple[Draft, ...]:
-    """One custodian's decision, and the quorum's verdict when it decides it. Raises PolicyRefusal, VerificationFailed."""
+    """One custodian's decision, and the verdict when it decides it. Raises PolicyRefusal, VerificationFailed."""
     because = clean(answer.because, "The reason", empty=True)
     now = bl.ballot(state)
     if now is not None:

@@ -1,4 +1,4 @@
-"""`hsm-console ceremony list|lint|paper`: scripts, looked at without any gateway."""
+"""`hsm-console ceremony list|lint|paper|compare`: scripts and minutes, looked at without any gateway."""
 
 from __future__ import annotations
 
@@ -30,10 +30,16 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     paper.add_argument("--size", choices=("a4", "letter"), default="a4")
     paper.add_argument("--json", action="store_true")
 
+    comparing = verbs.add_parser("compare", help="compare a rehearsal's minutes with the ceremony's, field by field")
+    comparing.add_argument("rehearsal", type=Path, metavar="REHEARSAL.json")
+    comparing.add_argument("production", type=Path, metavar="MINUTES.json")
+    comparing.add_argument("--out", type=Path, metavar="FILE", help="write the equivalence certificate there")
+    comparing.add_argument("--json", action="store_true")
+
 
 def run(args: argparse.Namespace) -> int:
     """Run one of them. Raises ConsoleError; returns 1 when the linter found something."""
-    return {"list": _list, "lint": _lint, "paper": _paper}[args.ceremony_verb](args)
+    return {"list": _list, "lint": _lint, "paper": _paper, "compare": _compare}[args.ceremony_verb](args)
 
 
 def load(name: str) -> str:
@@ -118,19 +124,51 @@ def _paper(args: argparse.Namespace) -> int:
     text = load(args.script)
     lint.check(script.parse(text))
     data = script_pdf.write(text, size=args.size)
-    try:
-        args.out.write_bytes(data)
-    except OSError as error:
-        raise InputError(
-            Problem(
-                code="file-not-written",
-                what=f"{args.out} could not be written ({error.strerror}).",
-                todo="Choose another place.",
-                exit_code=ExitCode.ENVIRONMENT,
-            )
-        ) from None
+    _save(args.out, data)
     if args.json:
         print(json.dumps({"file": str(args.out), "bytes": len(data), "sha256": script.digest(text)}))
     else:
         print(f"{args.out}: {len(data)} bytes, script {script.digest(text)}")
+    return ExitCode.OK
+
+
+def _save(path: Path, data: bytes) -> None:
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise _file_problem(path, "written", error) from None
+
+
+def _file_problem(path: Path, verb: str, error: OSError) -> InputError:
+    return InputError(
+        Problem(
+            code=f"file-not-{verb}",
+            what=f"{path} could not be {verb} ({error.strerror}).",
+            todo="Choose another file.",
+            exit_code=ExitCode.USAGE,
+        )
+    )
+
+
+def _compare(args: argparse.Namespace) -> int:
+    from hsm_console.ceremony import rehearsal
+
+    minutes = []
+    for path in (args.rehearsal, args.production):
+        try:
+            minutes.append(path.read_bytes())
+        except OSError as error:
+            raise _file_problem(path, "read", error) from None
+    found = rehearsal.differences(minutes[0], minutes[1])
+    if args.json:
+        rows = [{"path": d.path, "rehearsal": d.rehearsal, "production": d.production} for d in found]
+        print(json.dumps({"differences": rows}, indent=1, ensure_ascii=False))
+    else:
+        for d in found:
+            print(f"{d.path}: \u201c{d.rehearsal}\u201d became \u201c{d.production}\u201d")
+        print(f"{len(found)} difference(s) that may not be" if found else "equal, but for what must differ")
+    if found:
+        return ExitCode.VERIFICATION
+    if args.out is not None:
+        _save(args.out, rehearsal.certificate(minutes[0], minutes[1]))
     return ExitCode.OK
