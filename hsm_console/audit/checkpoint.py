@@ -211,7 +211,7 @@ def _failed(code: str, why: str) -> NoReturn:
     raise VerificationFailed(
         Problem(
             code=code,
-            what=f"{code.upper()}: {why}.",
+            what=f"{'BAD-SIGNATURE' if code == 'note-unreadable' else code.upper()}: {why}.",
             todo="Do not rely on this checkpoint. Keep the file as it is; compare it with receipts and other copies.",
             contact="the auditor",
             exit_code=ExitCode.VERIFICATION,

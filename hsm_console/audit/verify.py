@@ -45,7 +45,8 @@ def verify_workspace(
     """Verify a workspace folder, an audit.db or an exported bundle against the key the caller brings.
 
     receipts: anchors from receipts that were verified on their own (`receipt.anchor`). token_head: value of the
-    token's data object. progress(done, of) may raise to stop. refused: receipts that did not verify on their own. Raises EnvironmentFault log-missing, log-damaged.
+    token's data object. progress(done, of) may raise to stop.
+    refused: receipts that did not verify on their own. Raises EnvironmentFault log-missing, log-damaged.
     """
     begun = time.monotonic()
     anchors = list(receipts)
@@ -133,6 +134,7 @@ class Verifier:
         self._blamed: list[int] = []  # entries that the chain says were changed
         self._shifted = False
         self._diverged = False
+        self._unnamed = 0  # size of a checkpoint below which some entry was changed, not known which
         self._note_faults: dict[Word, int] = {}
         self._line_kinds: set[bytes] = set()
         self._indexed: dict[int, list[Anchor]] = {}
@@ -220,6 +222,8 @@ class Verifier:
 
     def _chain(self, seq: int, lean: _Lean) -> None:
         previous = lean.attestation.prev_event.fingerprint.value if lean.attestation.prev_event else ""
+        if self._unnamed:
+            self._name(last=previous != self._previous)
         if previous == self._previous:
             if self._break == seq - 1 and seq > 1:
                 self._blame(seq - 2)
@@ -317,6 +321,15 @@ class Verifier:
             self._findings.add(Word.REWRITTEN, text, known[0])
             self._suspects.clear()
         else:
+            self._unnamed = size  # the entry behind it may still say that the last one was changed
+
+    def _name(self, *, last: bool) -> None:
+        """Tell of a divergence whose entry the chain did not name before."""
+        size, self._unnamed = self._unnamed, 0
+        if last:
+            text = f"entry {size - 1} is not what was signed at size {size}; others from {self.signed} on may not be"
+            self._findings.add(Word.REWRITTEN, text, size - 1)
+        else:
             text = f"one or more of the entries {self.signed} to {size - 1} are not what was signed at size {size}"
             self._findings.add(Word.REWRITTEN, text, self.signed)
 
@@ -326,6 +339,8 @@ class Verifier:
         entries = self._edge.size
         if not entries:
             self._findings.add(Word.TRUNCATED, "the log has no entries at all")
+        if self._unnamed:
+            self._name(last=False)
         if self._suspects:
             text = f"entry {self._suspects[0]} is not the one in the stored tile"
             self._findings.add(Word.REWRITTEN, text, self._suspects[0])
