@@ -218,7 +218,10 @@ def _signature_check(mechanism: str) -> str:
     pss = "-sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:digest " if family == "rsa-pss" else ""
     if family in ("ecdsa", "rsa-pss", "rsa-pkcs1"):
         return f"openssl dgst -{name} {pss}-verify keys/KEY.pem -signature documents/DOCUMENT.sig DOCUMENT"
-    return "openssl pkeyutl -verify -pubin -inkey keys/KEY.pem -rawin -in DOCUMENT -sigfile documents/DOCUMENT.sig"
+    newer = "   # OpenSSL 3.5 or later" if mechanism in ("ml-dsa", "slh-dsa") else ""
+    return (
+        "openssl pkeyutl -verify -pubin -inkey keys/KEY.pem -rawin -in DOCUMENT -sigfile documents/DOCUMENT.sig" + newer
+    )
 
 
 def _how_to_check(sheet: Sheet, body: dict[str, Any]) -> None:
