@@ -11,5 +11,7 @@ ballot    statement, check_statement                   what a person signs
 plans     HsmPlan, ChecksPlan, ReadBackPlan, ClosePlan work for the gateway
 view      view, summary, key_view                      what a page shows
 recovery  classify                                     an open intent after a crash
-minutes   build, write_pdf                             the record of it all
+minutes   build, digest                                the record of it all, as data
+minutes_pdf, script_pdf                                the same on paper
+rehearsal differences, certificate                     a rehearsal against the ceremony
 """
