@@ -38,7 +38,7 @@ class EntryModel(QAbstractTableModel):
 
     def __init__(self, session: Session, calls: Calls) -> None:
         super().__init__()
-        self._session, self._lane = session, Lane(calls)
+        self._session, self.lane = session, Lane(calls)
         self._rows = Rows(0, Filter())
         self._signed = 0
         self._wanted: list[int] = []
@@ -65,7 +65,7 @@ class EntryModel(QAbstractTableModel):
 
     def start(self, chosen: Filter) -> None:
         """Look anew: drop everything, ask for the newest page of what is chosen."""
-        self._lane.forget()
+        self.lane.forget()
         self._wanted.clear()
         self._under_way = None
 
@@ -79,7 +79,7 @@ class EntryModel(QAbstractTableModel):
             self.endResetModel()
             self.started.emit(came.size)
 
-        self._lane.call(partial(_entries, self._session, None, chosen), first, self._refused)
+        self.lane.call(partial(_entries, self._session, None, chosen), first, self._refused)
 
     def grow(self, size: int, signed: int) -> None:
         """The log has `size` entries now. Only for the whole log: a selection is looked at anew instead."""
@@ -97,7 +97,7 @@ class EntryModel(QAbstractTableModel):
         if signed > self._signed:
             self._signed = signed
             if self.rowCount():
-                self.dataChanged.emit(self.index(0, SIGNED), self.index(self.rowCount() - 1, SIGNED))
+                self.dataChanged.emit(self.index(0, SIGNED), self.index(self.rowCount() - 1, SIGNED), [])
 
     def entry(self, row: int) -> EntryRow | None:
         """The entry of a row; asks for its page when it is not here."""
@@ -114,9 +114,6 @@ class EntryModel(QAbstractTableModel):
 
     def is_signed(self, entry: EntryRow) -> bool:
         return entry.signed or entry.seq < self._signed
-
-    def leave(self) -> None:
-        self._lane.forget()
 
     # -- QAbstractTableModel --------------------------------------------------------------------------------
 
@@ -202,7 +199,7 @@ class EntryModel(QAbstractTableModel):
             return
         page = self._under_way = self._wanted.pop()
         work = partial(_entries, self._session, self._rows.before(page), self._rows.chosen)
-        self._lane.call(work, partial(self._came, page), self._did_not)
+        self.lane.call(work, partial(self._came, page), self._did_not)
 
     def _came(self, page: int, came: EntryPage) -> None:
         self._under_way = None
@@ -219,7 +216,7 @@ class EntryModel(QAbstractTableModel):
             span = self._rows.take(page, came)
         first, last = span
         if last >= first:
-            self.dataChanged.emit(self.index(first, 0), self.index(last, SIGNED))
+            self.dataChanged.emit(self.index(first, 0), self.index(last, SIGNED), [])
         self.arrived.emit(first, last)
         self._go_on()
 
