@@ -12,7 +12,7 @@ from hsm_console.domain.people import Role
 CONTEXT = "ui"
 
 
-def tr(text: str, **values: object) -> str:
+def tr(text: str, /, **values: object) -> str:
     """The sentence in the user's language, with {names} filled in afterwards, so that it is found in the catalogue."""
     translated = QCoreApplication.translate(CONTEXT, text)
     return translated.format(**values) if values else translated

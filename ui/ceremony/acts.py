@@ -16,7 +16,7 @@ GUARD = "The module is at work on something that cannot be interrupted."
 
 
 class CommitPage(StepPage):
-    """An irreversible act: consequence, every value, a typed word. The safe choice has the focus; Enter does nothing."""
+    """An irreversible act: consequence, values, a typed word. The safe choice has the focus; Enter does nothing."""
 
     def build(self) -> None:
         self.add(commit_warning(consequence(self.view)))

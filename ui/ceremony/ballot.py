@@ -52,7 +52,7 @@ class BallotPage(StepPage):
             box.addLayout(_decided(approval, self._verb(approval)))
         for seat in self._waiting():
             chip = PersonChip(seat.name, seat.role, note=tr("has not answered yet"))
-            up = button(tr("{name} steps up", name=seat.name), "act")
+            up = button(tr("Step up"), "act", name=tr("{name} steps up", name=seat.name))
             up.clicked.connect(lambda _checked=False, seat=seat: self.step_up_asked.emit(seat))
             line = row(chip, up, stretch_last=True)
             line.setStretch(0, 1)

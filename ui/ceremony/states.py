@@ -21,6 +21,7 @@ from ui.widgets.busy import BusyButton
 from ui.widgets.field import line
 from ui.widgets.fingerprint import Fingerprint
 from ui.widgets.problem import notice
+from ui.widgets.tile import Tile
 
 
 class WorkingPage(Page):
@@ -165,12 +166,12 @@ class StopPage(Page):
             tr("Stop or deviate"), tr("Anybody may stop, and nobody has to give a reason. Nothing is lost by it.")
         )
         tiles = (
-            (tr("&Take a break\nPause here; resume at this very step"), self.pause_asked),
-            (tr("Record a &deviation\nSomething went otherwise than written"), self.deviation_asked),
-            (tr("&End the ceremony\nIt cannot be resumed; what exists is said"), self.abandon_asked),
+            (tr("Take a break"), tr("Pause here; resume at this very step."), "clock", self.pause_asked),
+            (tr("Record a deviation"), tr("Something went otherwise than written."), "pen", self.deviation_asked),
+            (tr("End the ceremony"), tr("It cannot be resumed; what exists is said."), "off", self.abandon_asked),
         )
-        for text, signal in tiles:
-            tile = button(text, "tile", name=text.replace("&", "").replace("\n", ": "))
+        for title, below, icon, signal in tiles:
+            tile = Tile(title, below, icon=icon)
             tile.clicked.connect(signal)
             self.add(tile)
         self.back = button(tr("&Back to the step"))
@@ -216,7 +217,7 @@ class EndPage(Page):
         if view.key is not None:
             self.add(Fingerprint(view.key.fingerprint, view.key.words))
             self.add(label(f"{view.key.grade_meaning} {view.key.does_not_prove}", "hint"))
-        self.add(notice(_next(complete=complete), look="done" if complete else "notice", icon="right", token="ink"))  # noqa: S106
+        self.add(notice(_next(complete=complete), look="done" if complete else "notice", icon="right", colour="ink"))
         minutes = button(tr("&Open the minutes"))
         minutes.clicked.connect(self.minutes_asked)
         home = button(tr("&Go to the overview"), "act")

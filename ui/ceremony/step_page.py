@@ -13,7 +13,6 @@ from ui.texts import tr
 from ui.widgets.basics import button, card, label, marked
 from ui.widgets.busy import BusyButton
 from ui.widgets.problem import notice
-from ui.widgets.rail import next_names
 
 
 def step_of(view: CeremonyView) -> StepView:
@@ -21,11 +20,11 @@ def step_of(view: CeremonyView) -> StepView:
     return next(step for step in view.steps if step.id == view.current)
 
 
-def spoken(text: str, who: str) -> QFrame:
-    """A sentence in the script's own voice: large, with serifs, and who reads it."""
+def spoken(text: str) -> QFrame:
+    """A sentence in the script's own voice: large, with serifs."""
     frame, box = card("spoken", margins=24)
-    box.addLayout(marked("speak", "accent", label(tr("{who} reads aloud", who=who), "eyebrow")))
-    box.addWidget(label(text, "spoken", selectable=True))
+    box.addLayout(marked("speak", "accent", label(tr("Read aloud, slowly"), "eyebrow")))
+    box.addWidget(label(text, "voice", selectable=True))
     return frame
 
 
@@ -41,7 +40,7 @@ class StepPage(Page):
         where = tr("Step {n} of {m}", n=view.position, m=len(view.steps))
         super().__init__(self.step.title, eyebrow=f"{self.step.phase}  ·  {where}")
         self.inputs_kept = False
-        self.add(spoken(self.step.say, self._reader()))
+        self.add(spoken(self.step.say))
         self.add(marked("check", "good", label(tr("Expected: {what}", what=self.step.expect))))
         self.stop_button = button(tr("&Stop or deviate…"))
         self.stop_button.clicked.connect(self.stop_asked)
@@ -80,9 +79,6 @@ class StepPage(Page):
         self.set_busy(False)
         self.tell(problem)
 
-    def _reader(self) -> str:
-        return texts.role(self.step.actor) if not self.view.next_actors else next_names(self.view)
-
     def _place_act(self) -> None:
         self.act(self.main)
 
@@ -101,4 +97,4 @@ def commit_warning(sentence: str) -> QFrame:
 def last_done(step: StepView) -> QFrame:
     """One line about the step before: what is behind us."""
     text = tr("{title}: done by {who} at {time}.", title=step.title, who=step.done_by, time=texts.clock(step.done_ms))
-    return notice(text, look="done", icon="check", token="good")  # noqa: S106 - a colour's name
+    return notice(text, look="done", icon="check", colour="good")

@@ -41,7 +41,7 @@ class Page(QWidget):
         outer.setContentsMargins(0, 0, 0, 0)
         outer.setSpacing(0)
         outer.addWidget(scroll, 1)
-        outer.addWidget(self._action_bar())
+        outer.addWidget(self._action_bar(width))
         if eyebrow:
             self.body.addWidget(label(eyebrow, "eyebrow"))
         heading = label(title, "title")
@@ -96,16 +96,23 @@ class Page(QWidget):
         box.addLayout(middle)
         box.addStretch(1)
 
-    def _action_bar(self) -> QFrame:
+    def _action_bar(self, width: int) -> QFrame:
         self.bar = QFrame()
         self.bar.setObjectName("actions")
-        box = QHBoxLayout(self.bar)
-        box.setContentsMargins(engine().px(40), engine().px(14), engine().px(40), engine().px(14))
+        inner = QWidget()
+        inner.setMaximumWidth(engine().px(width))
+        box = QHBoxLayout(inner)
+        box.setContentsMargins(0, 0, 0, 0)
         self._left, self._right = QHBoxLayout(), QHBoxLayout()
         for side in (self._left, self._right):
             side.setSpacing(engine().px(12))
         box.addLayout(self._left)
         box.addStretch(1)
         box.addLayout(self._right)
+        outer = QHBoxLayout(self.bar)
+        outer.setContentsMargins(engine().px(40), engine().px(14), engine().px(40), engine().px(14))
+        outer.addStretch(1)
+        outer.addWidget(inner, 100)
+        outer.addStretch(1)
         self.bar.hide()
         return self.bar

@@ -56,12 +56,12 @@ def _four(problem: Problem, extra: tuple[tuple[str, str], ...]) -> QWidget:
     )
 
 
-def notice(text: str, *, look: str = "notice", icon: str = "alert", token: str = "warn") -> QFrame:  # noqa: S107
+def notice(text: str, *, look: str = "notice", icon: str = "alert", colour: str = "warn") -> QFrame:
     """One or two sentences that people should see: a warning, or that something is done."""
     frame = QFrame()
     frame.setProperty("look", look)
     box = QVBoxLayout(frame)
     edge = engine().px(14)
     box.setContentsMargins(edge, edge, edge, edge)
-    box.addLayout(marked(icon, token, label(text, selectable=True)))
+    box.addLayout(marked(icon, colour, label(text, selectable=True)))
     return frame

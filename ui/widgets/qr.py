@@ -23,7 +23,7 @@ class QrCard(QWidget):
     def __init__(self, receipt: ReceiptView) -> None:
         super().__init__()
         self._pixmap = QPixmap()
-        self._pixmap.loadFromData(base64.b64decode(receipt.png), b"PNG")
+        self._pixmap.loadFromData(base64.b64decode(receipt.png))
         self._size = 1
         frame = QFrame()
         frame.setObjectName("qr")

@@ -1,0 +1,115 @@
+"""What can be done now, for the person who is here."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
+
+from hsm_console.domain.messages.ceremony import CeremonySummary
+from hsm_console.domain.messages.session import DeviceState, Greeting
+from hsm_console.domain.people import Role
+from ui import texts
+from ui.shell.page import Page
+from ui.texts import tr
+from ui.theme.engine import engine
+from ui.widgets.basics import button, card, clear, label, marked, row
+from ui.widgets.problem import ProblemPanel
+from ui.widgets.tile import Tile
+
+
+class HomePage(Page):
+    unlock_asked = Signal()
+    ceremony_asked = Signal(str)  # id of an open or past ceremony
+    new_asked = Signal()
+    audit_asked = Signal()
+
+    def __init__(self, greeting: Greeting) -> None:
+        held, day = texts.roles(greeting.roles).lower(), texts.day(greeting.certificate_not_after_ms)
+        lead = tr("You act as {roles}. Your certificate is valid until {day}.", roles=held, day=day)
+        super().__init__(tr("Good day, {name}", name=greeting.person.name), lead, eyebrow=greeting.workspace.name)
+        self._greeting = greeting
+        for found in greeting.notices:
+            panel = ProblemPanel()
+            panel.tell(found)
+            self.add(panel)
+        self._device = QVBoxLayout()
+        self._now = QVBoxLayout()
+        for part in (self._device, self._now):
+            part.setSpacing(engine().px(12))
+            self.add(part)
+        self.set_device(DeviceState(unlocked=greeting.device_unlocked))
+        self._ceremonies: list[CeremonySummary] = []
+        self.set_ceremonies([])
+
+    def set_device(self, state: DeviceState) -> None:
+        clear(self._device)
+        frame, box = card()
+        icon, token = ("unlock", "good") if state.unlocked else ("lock", "warn")
+        said = tr("The module is unlocked") if state.unlocked else tr("The module is locked")
+        words = QWidget()
+        inner = QVBoxLayout(words)
+        inner.setContentsMargins(0, 0, 0, 0)
+        inner.addWidget(label(said, "label"))
+        text = _device_text(state)
+        inner.addWidget(label(text, "hint"))
+        line = marked(icon, token, words, size=24)
+        if not state.unlocked:
+            unlock = button(tr("&Unlock the module…"), "act")
+            unlock.clicked.connect(self.unlock_asked)
+            line.addWidget(unlock, 0, Qt.AlignmentFlag.AlignVCenter)
+        box.addLayout(line)
+        self._device.addWidget(frame)
+
+    def set_ceremonies(self, ceremonies: list[CeremonySummary]) -> None:
+        clear(self._now)
+        running = [c for c in ceremonies if c.status in ("open", "paused")]
+        ended = [c for c in ceremonies if c.status not in ("open", "paused")]
+        self._now.addWidget(label(tr("Ceremonies under way"), "heading"))
+        if not running:
+            self._now.addWidget(label(tr("None. Nothing waits for anybody."), "hint"))
+        for summary in running:
+            self._now.addWidget(self._tile(summary))
+        if Role.ADMINISTRATOR in self._greeting.roles:
+            new = button(tr("Open a &new ceremony…"), "" if running else "act")
+            new.clicked.connect(self.new_asked)
+            self._now.addLayout(row(new))
+            self.first = new
+        else:
+            self._now.addWidget(label(tr("The administrator opens a new ceremony."), "hint"))
+        if running:
+            first = self._now.itemAt(1)
+            self.first = first.widget() if first is not None else None
+        if ended:
+            self._now.addWidget(label(tr("Past ceremonies"), "heading"))
+            for summary in ended[:8]:
+                self._now.addWidget(self._tile(summary))
+        if self._ceremonies != ceremonies and self.isVisible() and self.first is not None:
+            self.first.setFocus()
+        self._ceremonies = ceremonies
+
+    def _tile(self, summary: CeremonySummary) -> QFrame | QWidget:
+        where = {
+            "open": tr("Step {n} of {m}: {title}", n=summary.position, m=summary.of, title=summary.current_title),
+            "paused": tr(
+                "Paused at step {n} of {m}: {title}", n=summary.position, m=summary.of, title=summary.current_title
+            ),
+            "completed": tr("Completed"),
+            "abandoned": tr("Ended before its last step"),
+        }.get(summary.status, summary.status)
+        opened = tr("opened {when} by {who}", when=texts.moment(summary.opened_ms), who=summary.opened_by)
+        tile = Tile(summary.title, f"{where}  ·  {opened}", icon="ceremony")
+        tile.clicked.connect(lambda _checked=False, which=summary.id: self.ceremony_asked.emit(which))
+        return tile
+
+
+def _device_text(state: DeviceState) -> str:
+    if state.problem is not None:
+        return f"{state.problem.what} {state.problem.todo}"
+    if state.busy_with:
+        return tr("It is at work: {what}", what=state.busy_with)
+    if state.device is not None:
+        kind = f"{state.device.vendor} {state.device.model}"
+        return tr("“{label}”, {kind}, serial {serial}", label=state.device.label, kind=kind, serial=state.device.serial)
+    if state.unlocked:
+        return tr("Keys can be made and used.")
+    return tr("Until it is unlocked, the log is chained but not signed, and no key can be used.")

@@ -1,0 +1,112 @@
+"""The page on which the module's PIN is typed: attempts left first, nothing tried again by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QComboBox, QLineEdit, QWidget
+
+from hsm_console.domain.errors import Problem
+from hsm_console.domain.keys import DeviceInfo
+from hsm_console.domain.people import Person
+from ui.login.credentials import CredentialField
+from ui.shell.page import Page
+from ui.texts import tr
+from ui.widgets.basics import button, card, label
+from ui.widgets.busy import BusyButton
+from ui.widgets.field import choice, secret
+from ui.widgets.problem import notice
+
+
+class UnlockPage(Page):
+    """The PIN. Attempts left are said before it is typed; nothing is tried again by itself."""
+
+    asked = Signal(object, object, object, object)  # uid or None, Path or None, passphrase Secret or None, PIN Secret
+    left = Signal()
+
+    def __init__(self, people: list[Person], files: Callable[[], list[Path]], device: DeviceInfo | None) -> None:
+        """people: those who are logged in; anybody else steps up with a credential."""
+        super().__init__(
+            tr("Unlock the module"),
+            tr("The PIN goes to the module and is kept nowhere. A custodian types it where others cannot see it."),
+            width=680,
+        )
+        self.add(attempts(device))
+        frame, box = card(margins=26, spacing=18)
+        items: list[tuple[str, object]] = [(p.name, p.uid) for p in people]
+        self.who = choice(tr("&Who unlocks"), [*items, (tr("Somebody else steps up"), None)])
+        self.credential = CredentialField(files)
+        self.passphrase = secret(tr("Pass&phrase of that person"))
+        self.pin = secret(tr("P&IN of the module"))
+        for field in (self.who, self.credential, self.passphrase, self.pin):
+            box.addWidget(field)
+        self.add(frame)
+        self.back = button(tr("&Back, leave it locked"))
+        self.back.clicked.connect(self.left)
+        self.main = BusyButton(tr("&Unlock the module"))
+        self.main.pressed.connect(self._go)
+        self.aside(self.back)
+        self.act(self.main)
+        combo = self.who.control
+        if isinstance(combo, QComboBox):
+            combo.currentIndexChanged.connect(self._chosen)
+        if isinstance(self.pin.control, QLineEdit):
+            self.pin.control.returnPressed.connect(self._go)
+        self._chosen()
+        self.first = combo
+
+    @property
+    def uid(self) -> str | None:
+        combo = self.who.control
+        found = combo.currentData() if isinstance(combo, QComboBox) else None
+        return found if isinstance(found, str) else None
+
+    def refuse(self, problem: Problem) -> None:
+        self.main.stop()
+        self.tell(problem)
+
+    def _chosen(self, _index: int = 0) -> None:
+        for field in (self.credential, self.passphrase):
+            field.setVisible(self.uid is None)
+
+    def _go(self) -> None:
+        if self.main.working:
+            return
+        other = self.uid is None
+        wanted = (self.passphrase, self.pin) if other else (self.pin,)
+        for field in wanted:
+            field.clear_error()
+        empty = [field for field in wanted if not field.text()]
+        path = self.credential.path() if other else None
+        if empty or (other and path is None):
+            for field in empty:
+                field.show_error(tr("Type it; it is not kept."))
+            if empty:
+                empty[0].setFocus()
+            return
+        self.main.start()
+        passphrase = self.passphrase.take_secret() if other else None
+        self.asked.emit(self.uid, path, passphrase, self.pin.take_secret())
+
+
+def attempts(device: DeviceInfo | None) -> QWidget:
+    """What is known of the attempts left, before anybody types."""
+    if device is None:
+        return notice(tr("The module has not said how many attempts are left. Type slowly; a wrong PIN counts."))
+    left = device.limits.get("pin_attempts_left", -1)
+    if device.user_pin_locked:
+        return notice(
+            tr("The PIN is locked. Only the security officer can set a new one."), look="problem", colour="bad"
+        )
+    if device.user_pin_final_try or left == 1:
+        text = tr("ONE attempt is left. A wrong PIN now locks the module. Stop if you are not sure.")
+        return notice(text, look="problem", colour="bad")
+    if device.user_pin_low or 0 <= left <= 2:
+        return notice(
+            tr("A wrong PIN was typed before; few attempts are left. Do not guess."), look="problem", colour="bad"
+        )
+    if left > 0:
+        return label(tr("{n} attempts are left.", n=left), "hint")
+    return label(tr("No wrong PIN has been typed since the last right one."), "hint")

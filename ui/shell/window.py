@@ -1,0 +1,175 @@
+"""The window: banner, header with places, one page (with the road beside it in a ceremony), status line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from PySide6.QtCore import Signal
+from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QMainWindow, QPushButton, QVBoxLayout, QWidget
+
+from hsm_console.domain.messages.session import Workspace
+from ui.shell.focus import set_order
+from ui.shell.page import Page
+from ui.texts import tr
+from ui.theme.engine import engine
+from ui.theme.tokens import SCALES
+from ui.widgets.banner import Banner
+from ui.widgets.basics import button, label
+from ui.widgets.rail import Rail
+from ui.widgets.status import StatusArea
+
+SIZE = (1280, 860)
+
+
+class Window(QMainWindow):
+    """It shows pages and knows none of them."""
+
+    place_asked = Signal(str)  # home, audit, keys, people, device
+    log_off_asked = Signal()
+    closing = Signal()  # accepted; the application ends
+
+    def __init__(self, reasons_to_stay: Callable[[], tuple[str, ...]]) -> None:
+        super().__init__()
+        self._reasons_to_stay = reasons_to_stay
+        self.setWindowTitle("HSM Console")
+        self.resize(*SIZE)
+        self.banner, self.status, self.rail = Banner(), StatusArea(), Rail()
+        self._page: Page | None = None
+        self.header = self._make_header()
+        middle = QHBoxLayout()
+        middle.setContentsMargins(0, 0, 0, 0)
+        middle.setSpacing(0)
+        middle.addWidget(self.rail)
+        self._place = QVBoxLayout()
+        self._place.setContentsMargins(0, 0, 0, 0)
+        middle.addLayout(self._place, 1)
+        root = QWidget()
+        root.setObjectName("window")
+        box = QVBoxLayout(root)
+        box.setContentsMargins(0, 0, 0, 0)
+        box.setSpacing(0)
+        for part in (self.banner, self.header):
+            box.addWidget(part)
+        box.addLayout(middle, 1)
+        box.addWidget(self.status)
+        self.setCentralWidget(root)
+        self.rail.hide()
+        self.show_places(shown=False)
+        self._shortcuts()
+
+    @property
+    def page(self) -> Page:
+        """Raises LookupError before the first page."""
+        if self._page is None:
+            raise LookupError("no page is shown yet")
+        return self._page
+
+    def show_page(self, page: Page, *, rail: bool = False) -> None:
+        """Put a page in place of the one before, which is deleted."""
+        old, self._page = self._page, page
+        if old is page:
+            return
+        self.rail.setVisible(rail)
+        self._place.addWidget(page)
+        page.show()
+        if old is not None:
+            self._place.removeWidget(old)
+            old.hide()
+            old.deleteLater()
+        self.reorder()
+        self.setWindowTitle(f"{page.title} – HSM Console")
+        if page.first is not None:
+            page.first.setFocus()
+
+    def reorder(self) -> None:
+        """After a page grew or lost controls."""
+        central = self.centralWidget()
+        if central is not None:
+            set_order(central)
+
+    def show_workspace(self, workspace: Workspace) -> None:
+        self.banner.tell(workspace)
+        self._name.setText(workspace.name)
+
+    def show_places(self, *, shown: bool) -> None:
+        for made in self._places.values():
+            made.setVisible(shown)
+        self._off.setVisible(shown)
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        """While something irreversible runs the window stays, and says why."""
+        reasons = self._reasons_to_stay()
+        if reasons:
+            event.ignore()
+            from hsm_console.domain.errors import Problem
+
+            self.page.tell(
+                Problem(
+                    code="window-stays",
+                    what=tr("The window stays open now."),
+                    key_state=" ".join(reasons),
+                    todo=tr("Wait until the module has answered; then close it."),
+                )
+            )
+            return
+        event.accept()
+        self.closing.emit()
+
+    def _make_header(self) -> QFrame:
+        frame = QFrame()
+        frame.setObjectName("header")
+        box = QHBoxLayout(frame)
+        box.setContentsMargins(engine().px(24), engine().px(8), engine().px(16), engine().px(8))
+        box.setSpacing(engine().px(6))
+        self._name = label("HSM Console", "label")
+        self._name.setWordWrap(False)
+        box.addWidget(self._name)
+        box.addSpacing(engine().px(24))
+        titles = {
+            "home": tr("Overview"),
+            "audit": tr("Log"),
+            "keys": tr("Keys"),
+            "people": tr("People"),
+            "device": tr("Module"),
+        }
+        self._places: dict[str, QPushButton] = {}
+        for n, (name, title) in enumerate(titles.items(), 1):
+            made = button(title, "link", name=tr("{title}, Control {n}", title=title, n=n))
+            made.clicked.connect(lambda _checked=False, name=name: self.place_asked.emit(name))
+            self._places[name] = made
+            box.addWidget(made)
+        box.addStretch(1)
+        self._theme = button(tr("Theme"), "link", name=tr("Next theme, Control T"))
+        self._theme.clicked.connect(engine().next_theme)
+        self._off = button(tr("Log off"), "link", name=tr("Log off, Control L"))
+        self._off.clicked.connect(self.log_off_asked)
+        box.addWidget(self._theme)
+        box.addWidget(self._off)
+        return frame
+
+    def _shortcuts(self) -> None:
+        keys: dict[str, Callable[[], object]] = {
+            f"Ctrl+{n}": partial(self._go, name) for n, name in enumerate(self._places, 1)
+        }
+        keys["Ctrl+T"] = engine().next_theme
+        keys["Ctrl+L"] = self._log_off
+        keys["Ctrl++"] = lambda: self._zoom(+1)
+        keys["Ctrl+="] = lambda: self._zoom(+1)
+        keys["Ctrl+-"] = lambda: self._zoom(-1)
+        for sequence, act in keys.items():
+            QShortcut(QKeySequence(sequence), self).activated.connect(act)
+
+    def _go(self, name: str) -> None:
+        if not self._places[name].isHidden():
+            self.place_asked.emit(name)
+
+    def _log_off(self) -> None:
+        if not self._off.isHidden():
+            self.log_off_asked.emit()
+
+    def _zoom(self, by: int) -> None:
+        at = SCALES.index(engine().scale) + by
+        if 0 <= at < len(SCALES):
+            engine().zoom(SCALES[at])
