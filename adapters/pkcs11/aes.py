@@ -8,6 +8,7 @@ from typing import Any
 from pkcs11 import GCMParams, KeyType, Mechanism, ObjectClass
 
 from adapters import problems
+from adapters.pkcs11 import objects
 from adapters.pkcs11.profile import Profile
 from adapters.pkcs11.templates import TolerantMapper, capabilities, check, guarded
 from hsm_console.domain.keys import Algorithm, KeySpec
@@ -49,12 +50,12 @@ def wrap(wrapping: Any, target: Any, offered: set[Any]) -> bytes:
 
 def unwrap(
     wrapping: Any, mapper: TolerantMapper, profile: Profile, wrapped: bytes, spec: KeySpec, offered: set[Any]
-) -> None:
+) -> objects.Found:
     """C_UnwrapKey into a token object. Secret keys of 256 bits only."""
     kind, object_class = _kind_of(spec.algorithm)
     if len(wrapped) != _WRAPPED_BYTES:
         raise problems.ciphertext_invalid()
-    wrapping.unwrap_key(
+    handle = wrapping.unwrap_key(
         object_class,
         kind,
         wrapped,
@@ -65,6 +66,7 @@ def unwrap(
         mechanism=_wrapping(offered),
         template=check(mapper, guarded(spec, modifiable=profile.modifiable)),
     )
+    return objects.of(object_class, handle)
 
 
 def _wrapping(offered: set[Any]) -> Mechanism:

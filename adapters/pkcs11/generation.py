@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-from pkcs11 import KDF, Attribute, KeyType, Mechanism, MechanismFlag
+from pkcs11 import KDF, Attribute, KeyType, Mechanism, MechanismFlag, ObjectClass
 from pkcs11.exceptions import PKCS11Error
 
 from adapters import problems
@@ -23,17 +23,16 @@ _PAIRS: dict[str, tuple[KeyType, Mechanism]] = {
 _SECRET_BITS = 256
 
 
-def generate(session: Any, mapper: TolerantMapper, profile: Profile, spec: KeySpec) -> None:
-    """C_GenerateKeyPair or C_GenerateKey, once. The templates are checked in Python first."""
+def generate(session: Any, mapper: TolerantMapper, profile: Profile, spec: KeySpec) -> list[objects.Found]:
+    """C_GenerateKeyPair or C_GenerateKey, once; the objects it made. The templates are checked in Python first."""
     private = check(mapper, guarded(spec, modifiable=profile.modifiable))
     flags = capabilities(spec.usages)
     check(mapper, {Attribute.ID: spec.object_id, Attribute.LABEL: spec.label})
     if not spec.algorithm.is_pair:
-        _generate_secret(session, spec, flags, private)
-        return
+        return [_generate_secret(session, spec, flags, private)]
     kind, mechanism = _pair_of(spec.algorithm)
     shown = public(modifiable=profile.modifiable, private=profile.public_private)
-    session.generate_keypair(
+    pair = session.generate_keypair(
         kind,
         encoding.RSA_BITS.get(spec.algorithm),
         id=spec.object_id,
@@ -44,11 +43,12 @@ def generate(session: Any, mapper: TolerantMapper, profile: Profile, spec: KeySp
         public_template=check(mapper, {**shown, **_parameters(spec.algorithm)}),
         private_template=private,
     )
+    return [objects.of(ObjectClass.PUBLIC_KEY, pair[0]), objects.of(ObjectClass.PRIVATE_KEY, pair[1])]
 
 
-def _generate_secret(session: Any, spec: KeySpec, flags: MechanismFlag, template: Template) -> None:
+def _generate_secret(session: Any, spec: KeySpec, flags: MechanismFlag, template: Template) -> objects.Found:
     aes = spec.algorithm is Algorithm.AES_256
-    session.generate_key(
+    handle = session.generate_key(
         KeyType.AES if aes else KeyType.GENERIC_SECRET,
         _SECRET_BITS,
         id=spec.object_id,
@@ -58,6 +58,7 @@ def _generate_secret(session: Any, spec: KeySpec, flags: MechanismFlag, template
         mechanism=Mechanism.AES_KEY_GEN if aes else Mechanism.GENERIC_SECRET_KEY_GEN,
         template=template,
     )
+    return objects.of(ObjectClass.SECRET_KEY, handle)
 
 
 def _pair_of(algorithm: Algorithm) -> tuple[KeyType, Mechanism]:

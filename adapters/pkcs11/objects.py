@@ -90,8 +90,19 @@ def search(session: Any, kind: ObjectClass, *, object_id: bytes = b"", label: st
     found = []
     for handle in handles:
         with contextlib.suppress(ObjectHandleInvalid):  # another process destroyed it meanwhile
-            found.append(Found(kind, handle, read(handle, (*_IDENTITY, *_BY_CLASS[kind]))))
+            found.append(of(kind, handle))
     return found
+
+
+def of(kind: ObjectClass, handle: Any) -> Found:
+    """An object whose handle is known, with what is needed to show it."""
+    return Found(kind, handle, read(handle, (*_IDENTITY, *_BY_CLASS[kind])))
+
+
+def taken(session: Any, attribute: Attribute, value: Any) -> bool:
+    """Whether any key in the token carries this id or label: one search, whatever the class."""
+    handles = list(session.get_objects({attribute: value, A.TOKEN: True}))
+    return any(read(handle, (A.CLASS,)).get(A.CLASS) in KEY_CLASSES for handle in handles)
 
 
 def everything(session: Any, *, object_id: bytes = b"", label: str = "") -> list[Found]:

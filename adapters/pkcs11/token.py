@@ -81,8 +81,7 @@ class Pkcs11Token(Hsm):
             if not self.profile.can_generate or spec.algorithm not in self._algorithms():
                 raise problems.algorithm_unsupported(spec.algorithm)
             self._require_free(session, spec)
-            generation.generate(session, self.sessions.mapper, self.profile, spec)
-            return self._made(session, spec)
+            return _as_made(spec, generation.generate(session, self.sessions.mapper, self.profile, spec))
 
     def find(self, *, object_id: bytes = b"", label: str = "") -> tuple[KeyInfo, ...]:
         session = self.sessions.require_login()
@@ -139,8 +138,8 @@ class Pkcs11Token(Hsm):
         with self._told("unwrap", wrapping_id):
             wrapping = self._aes(wrapping_id, "unwrap_key", "unwrap keys")
             self._require_free(session, spec)
-            aes.unwrap(wrapping.handle, self.sessions.mapper, self.profile, wrapped, spec, self._mechanisms())
-            return self._made(session, spec)
+            made = aes.unwrap(wrapping.handle, self.sessions.mapper, self.profile, wrapped, spec, self._mechanisms())
+            return _as_made(spec, [made])
 
     def derive(self, object_id: bytes, peer_public_point: bytes, length: int) -> bytes:
         with self._told("derive", object_id):
@@ -231,17 +230,10 @@ class Pkcs11Token(Hsm):
 
     @staticmethod
     def _require_free(session: Any, spec: KeySpec) -> None:
-        if objects.everything(session, object_id=spec.object_id):
+        if objects.taken(session, Attribute.ID, spec.object_id):
             raise problems.label_taken(f"A key with the id {spec.object_id.hex()}")
-        if objects.everything(session, label=spec.label):
+        if objects.taken(session, Attribute.LABEL, spec.label):
             raise problems.label_taken(f"A key with the label “{spec.label}”")
-
-    def _made(self, session: Any, spec: KeySpec) -> KeyInfo:
-        """The key that was just made, as the token shows it."""
-        made = objects.infos(objects.everything(session, object_id=spec.object_id))
-        if len(made) != 1 or (spec.algorithm.is_pair and not made[0].spki):
-            raise problems.not_as_made(spec.object_id, len(made))
-        return made[0]
 
     def _key(self, object_id: bytes) -> objects.Found:
         """The one private or secret object with this id; remembered until logout."""
@@ -288,6 +280,16 @@ class Pkcs11Token(Hsm):
         if algorithm.is_ec:
             return native, None, encoding.digest(name, data, algorithm)
         return native, _PSS[name] if "-pss-" in mechanism.value else None, data
+
+
+def _as_made(spec: KeySpec, made: list[objects.Found]) -> KeyInfo:
+    """The key that was just made, as the token shows it. Raises `key-not-as-made` when that is not what was asked."""
+    shown = objects.infos(made)
+    if len(shown) != 1 or (spec.algorithm.is_pair and not shown[0].spki) or shown[0].label != spec.label:
+        raise problems.not_as_made(spec.object_id, len(shown))
+    if shown[0].object_id != spec.object_id or shown[0].algorithm is not spec.algorithm:
+        raise problems.not_as_made(spec.object_id, len(shown))
+    return shown[0]
 
 
 def _all(session: Any, object_id: bytes, found: list[objects.Found]) -> list[objects.Found]:

@@ -93,6 +93,7 @@ class Store:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self._objects = directory / "objects"
+        self._seen: tuple[int, tuple[Stored, ...]] = (-1, ())
 
     @property
     def exists(self) -> bool:
@@ -128,13 +129,18 @@ class Store:
     def write_token(self, record: TokenRecord) -> None:
         self._write(self.directory / "token.json", msgspec.json.format(msgspec.json.encode(record)))
 
-    def objects(self) -> tuple[Stored, ...]:
-        """All objects, in the order of their file names. Raises `object-damaged` naming the first unreadable file."""
-        if not self.exists:
-            raise token_missing(self.directory)
+    def objects(self, *, anew: bool = True) -> tuple[Stored, ...]:
+        """All objects, in the order of their file names. Raises `object-damaged` naming the first unreadable file.
+
+        anew False: what was read before will do while the folder's time stamp is the same. Stamps are coarse: who
+        misses something then must look anew before saying so.
+        """
         with _told(self.directory):
-            paths = sorted(path for path in self._objects.iterdir() if path.suffix == ".json")
-            return tuple(Stored(path, _read_object(path)) for path in paths)
+            stamp = self._objects.stat().st_mtime_ns
+            if anew or stamp != self._seen[0]:
+                paths = sorted(path for path in self._objects.iterdir() if path.suffix == ".json")
+                self._seen = (stamp, tuple(Stored(path, _read_object(path)) for path in paths))
+        return self._seen[1]
 
     def add(self, item: Object) -> Stored:
         path = self._objects / f"{secrets.token_hex(8)}.json"

@@ -98,14 +98,13 @@ class SimulatedToken(Hsm):
 
     def find(self, *, object_id: bytes = b"", label: str = "") -> tuple[KeyInfo, ...]:
         self._require_login()
-        ids = [
-            stored.item.object_id
-            for stored in self._store.objects()
-            if stored.item.kind is not Kind.DATA
-            and (not object_id or stored.item.object_id == object_id)
-            and (not label or stored.item.label == label)
-        ]
-        return tuple(info for each in dict.fromkeys(ids) for info in self._infos(each))
+        keys = [stored.item for stored in self._store.objects() if stored.item.kind is not Kind.DATA]
+        wanted = dict.fromkeys(
+            item.object_id
+            for item in keys
+            if (not object_id or item.object_id == object_id) and (not label or item.label == label)
+        )
+        return tuple(info for each in wanted for info in _infos([item for item in keys if item.object_id == each]))
 
     def attributes(self, object_id: bytes) -> KeyAttributes:
         self._require_login()
@@ -282,12 +281,15 @@ class SimulatedToken(Hsm):
         if not fits(Algorithm(item.algorithm), mechanism):
             raise problems.mechanism_unsupported(mechanism, Algorithm(item.algorithm))
 
-    def _objects(self, object_id: bytes) -> tuple[Stored, ...]:
+    def _objects(self, object_id: bytes, *, anew: bool = True) -> tuple[Stored, ...]:
         return tuple(
             stored
-            for stored in self._store.objects()
+            for stored in self._store.objects(anew=anew)
             if stored.item.kind is not Kind.DATA and stored.item.object_id == object_id
         )
+
+    def _private(self, object_id: bytes, *, anew: bool) -> list[Stored]:
+        return [held for held in self._objects(object_id, anew=anew) if held.item.kind is not Kind.PUBLIC]
 
     def _data(self, application: str, label: str) -> tuple[Stored, ...]:
         return tuple(
@@ -299,7 +301,7 @@ class SimulatedToken(Hsm):
     def _usable(self, object_id: bytes, usage: Usage | None = None, act: str = "") -> Stored:
         """The one private or secret object with this id. Raises object-missing, object-ambiguous, key-not-permitted."""
         self._require_login()
-        found = [stored for stored in self._objects(object_id) if stored.item.kind is not Kind.PUBLIC]
+        found = self._private(object_id, anew=False) or self._private(object_id, anew=True)
         if not found:
             raise problems.object_missing(object_id)
         if len(found) > 1:
@@ -349,7 +351,7 @@ class SimulatedToken(Hsm):
             for stored in halves:  # a full disk leaves no half pair behind
                 self._store.remove(stored)
             raise
-        return self._infos(spec.object_id)[0]
+        return _infos([stored.item for stored in halves])[0]
 
     def _sealed(self, base: Object, key: Any) -> Object:
         item = msgspec.structs.replace(base, kind=Kind.SECRET if isinstance(key, bytes) else Kind.PRIVATE)
@@ -357,18 +359,17 @@ class SimulatedToken(Hsm):
         nonce, sealed = vault.seal(self._master, item.header(), value)
         return msgspec.structs.replace(item, nonce=nonce, value=sealed)
 
-    def _infos(self, object_id: bytes) -> tuple[KeyInfo, ...]:
-        """What `find` tells of one id: a whole key, a half of a pair, or several keys that share the id."""
-        held = [stored.item for stored in self._objects(object_id)]
-        secret = [item for item in held if item.kind is Kind.SECRET]
-        private = [item for item in held if item.kind is Kind.PRIVATE]
-        public = [item for item in held if item.kind is Kind.PUBLIC]
-        infos = [_info_of(item, spki=b"", whole=True) for item in secret]
-        for index in range(max(len(private), len(public))):
-            whole = index < len(private) and index < len(public)
-            item = private[index] if index < len(private) else public[index]
-            infos.append(_info_of(item, spki=public[index].value if whole else b"", whole=whole))
-        return tuple(infos)
+
+def _infos(held: list[Object]) -> tuple[KeyInfo, ...]:
+    """What `find` tells of one id's objects: a whole key, a half of a pair, or several keys that share the id."""
+    private = [item for item in held if item.kind is Kind.PRIVATE]
+    public = [item for item in held if item.kind is Kind.PUBLIC]
+    infos = [_info_of(item, spki=b"", whole=True) for item in held if item.kind is Kind.SECRET]
+    for index in range(max(len(private), len(public))):
+        whole = index < len(private) and index < len(public)
+        item = private[index] if index < len(private) else public[index]
+        infos.append(_info_of(item, spki=public[index].value if whole else b"", whole=whole))
+    return tuple(infos)
 
 
 def _info_of(item: Object, *, spki: bytes, whole: bool) -> KeyInfo:

@@ -14,16 +14,17 @@ from hsm_console.hsm.worker import HsmClient
 
 SO_PIN = "so-pin-2468"
 USER_PIN = "user-pin-1357"
+DEFAULT = "simulation,softhsm"
 MODULE = Path("/usr/lib/softhsm/libsofthsm2.so")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--adapters", default="simulation,softhsm", help="adapters that the contract suite runs over")
+    parser.addoption("--adapters", default=DEFAULT, help="adapters that the contract suite runs over")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "adapter" in metafunc.fixturenames:
-        names = metafunc.config.getoption("--adapters").split(",")
+        names = metafunc.config.getoption("--adapters", DEFAULT).split(",")
         marks = {"softhsm": [pytest.mark.softhsm]}
         metafunc.parametrize("adapter", [pytest.param(n, marks=marks.get(n, [])) for n in names], scope="session")
 
