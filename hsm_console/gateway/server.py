@@ -93,6 +93,7 @@ class GatewayServer(Server):
         self._address, self._socket_mode, self._refusals_socket = address, socket_mode, refusals_socket
         self._on_refused, self._on_closed = on_refused, on_closed
         self._desk: RefusalDesk | None = None
+        self._stopping = False
         self._thread: threading.Thread | None = None
         self._live: dict[str, TlsConnection] = {}
         self._live_lock = threading.Lock()
@@ -114,7 +115,7 @@ class GatewayServer(Server):
         self._interrupt = None
         self.software = "hsm-console"
         self.socket = listen(self._address, mode=self._socket_mode)
-        self.socket.settimeout(1)
+        self.socket.setblocking(False)  # the selector says when; on a shut socket `accept` must not wait either
         self._address = address_of(self.socket)
         self._bind_addr = self._address if self._address.startswith(UNIX_PREFIX) else self.socket.getsockname()[:2]
         try:
@@ -190,6 +191,9 @@ class GatewayServer(Server):
         if not self.ready:
             return
         self.shutdown_timeout = STOP_SECONDS / 2
+        self._stopping = True
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)  # wakes the accept loop, which else sleeps on for a tick
         listening_path = self._address.removeprefix(UNIX_PREFIX) if self._address.startswith(UNIX_PREFIX) else ""
         super().stop()
         for uid in self.live:
@@ -210,4 +214,6 @@ class GatewayServer(Server):
 
     def error_log(self, msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:
         """cheroot's messages go to the log file of the process, never into the audit log."""
+        if self._stopping:
+            return  # the accept loop complains about the socket that was taken from it
         _log.log(level, "%s", msg, exc_info=traceback)

@@ -54,7 +54,6 @@ class Scene:
     """One workspace and its running server. Certificates are made to measure by the tests."""
 
     directory: Path
-    unix: Path
     authority: Authority
     server: GatewayServer
     contexts: TlsContexts
@@ -68,7 +67,7 @@ class Scene:
             listen=self.server.address,
             authority_pem=pem(self.authority.certificate),
             gateway_sha256=self.contexts.certificate_sha256,
-            refusals=str(self.unix / "refusals.sock"),
+            refusals=str(self.directory / "refusals.sock"),
         )
 
     @property
@@ -171,15 +170,45 @@ def _greeting(environ: dict[str, Any], certificate: x509.Certificate, contexts: 
 Start = Callable[..., Scene]
 
 
+def lay_out(
+    directory: Path, authority: Authority, build: Callable[..., x509.CertificateBuilder], validity: tuple[int, int]
+) -> Identity:
+    """The files of a workspace that TLS needs."""
+    key = new_key()
+    builder = build(key.public_key(), authority.certificate, validity)
+    (directory / "identity.pem").write_text(pem(sign(builder, authority.key)))
+    write_key(directory / "identity.key", key)
+    (directory / "authority.pem").write_text(pem(authority.certificate))
+    (directory / "crl.pem").write_text(pem(authority.issue_crl(1, [], now_ms=now_ms())))
+    names = ("identity.pem", "identity.key", "authority.pem", "crl.pem")
+    return Identity(*(directory / name for name in names))
+
+
+def begin(directory: Path, identity: Identity, authority: Authority, address: str) -> Scene:
+    contexts = TlsContexts(identity)
+    refused: list[Refused] = []
+    closed: list[str] = []
+    server = GatewayServer(
+        application(contexts),
+        address=address,
+        contexts=contexts,
+        on_refused=refused.append,
+        on_closed=closed.append,
+        refusals_socket=directory / "refusals.sock",
+    )
+    server.start()
+    return Scene(directory, authority, server, contexts, refused, closed)
+
+
 @pytest.fixture
-def start(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
     """Start a scene: authority (fresh or given), the gateway's certificate by `build`, TCP or Unix socket."""
     running: list[Scene] = []
 
-    def begin(
+    def one(
         *,
         authority: Authority | None = None,
-        build: Callable[..., x509.CertificateBuilder] | None = None,
+        build: Callable[..., x509.CertificateBuilder] = profiles.gateway,
         start: int = 0,
         days: int = 30,
         tcp: bool = False,
@@ -187,34 +216,14 @@ def start(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     ) -> Scene:
         directory = tmp_path_factory.mktemp("workspace")
         authority = authority or Authority.found(new_key(), "Ceremony authority", now_ms=now_ms() - 400 * DAY)
-        key = new_key()
-        validity = (now_ms() + start, now_ms() + start + days * DAY)
-        builder = (build or profiles.gateway)(key.public_key(), authority.certificate, validity)
-        (directory / "identity.pem").write_text(pem(sign(builder, authority.key)))
-        write_key(directory / "identity.key", key)
-        (directory / "authority.pem").write_text(pem(authority.certificate))
-        if crl:
-            (directory / "crl.pem").write_text(pem(authority.issue_crl(1, [], now_ms=now_ms())))
-        identity = Identity(
-            directory / "identity.pem", directory / "identity.key", directory / "authority.pem", directory / "crl.pem"
-        )
-        contexts = TlsContexts(identity)
-        refused: list[Refused] = []
-        closed: list[str] = []
-        server = GatewayServer(
-            application(contexts),
-            address="127.0.0.1:0" if tcp else f"unix:{directory}/gateway.sock",
-            contexts=contexts,
-            on_refused=refused.append,
-            on_closed=closed.append,
-            refusals_socket=directory / "refusals.sock",
-        )
-        server.start()
-        scene = Scene(directory, directory, authority, server, contexts, refused, closed)
-        running.append(scene)
-        return scene
+        identity = lay_out(directory, authority, build, (now_ms() + start, now_ms() + start + days * DAY))
+        if not crl:
+            identity.crl.unlink()
+        address = "127.0.0.1:0" if tcp else f"unix:{directory}/gateway.sock"
+        running.append(begin(directory, identity, authority, address))
+        return running[-1]
 
-    yield begin
+    yield one
     for scene in running:
         scene.server.stop()
     assert not [t.name for t in threading.enumerate() if t.name.startswith("gateway-accept")]
