@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import os
 import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -133,14 +136,30 @@ def pristine(forge: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 @pytest.fixture
-def case(pristine: Path, tmp_path: Path, forge: ModuleType) -> Case:
-    folder = tmp_path / "log"
+def case(pristine: Path, memory_path: Path, forge: ModuleType) -> Case:
+    folder = memory_path / "log"
     shutil.copytree(pristine, folder)
     return Case(folder, forge)
 
 
 @pytest.fixture
-def empty_case(tmp_path: Path, forge: ModuleType) -> Case:
-    folder = tmp_path / "log"
+def empty_case(memory_path: Path, forge: ModuleType) -> Case:
+    folder = memory_path / "log"
     folder.mkdir()
     return Case(folder, forge)
+
+
+@pytest.fixture
+def new_case(forge: ModuleType):
+    return lambda folder: Case(folder, forge)
+
+
+@pytest.fixture
+def memory_path(tmp_path: Path) -> Iterator[Path]:
+    """A folder in memory where there is one: hundreds of logs need no real disk."""
+    shared = Path("/dev/shm")
+    if not os.access(shared, os.W_OK):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir=shared) as name:
+        yield Path(name)
