@@ -315,8 +315,17 @@ def not_as_made(object_id: bytes, count: int) -> DeviceError:
     )
 
 
-def check_token_label(label: str) -> None:
-    """CKA token labels have 32 bytes, padded with blanks. Raises InputError `label-unusable`."""
+def check_token_label(label: str, bound: str) -> None:
+    """A token's label has 32 bytes, padded with blanks; it is the one the binding names.
+
+    Raises InputError `label-unusable`, `label-differs`.
+    """
+    if label != bound:
+        raise refused(
+            "label-differs",
+            f"The token would be called “{label}”, but this installation looks for “{bound}”.",
+            "Use one name for both.",
+        )
     if not (label.isascii() and label.isprintable() and 0 < len(label) <= 32 and label == label.strip()):
         raise refused(
             "label-unusable", "A token's name has 1 to 32 plain characters (ASCII).", "Choose a name like “house-1”."

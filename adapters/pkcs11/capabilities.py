@@ -27,6 +27,14 @@ _SIGN: dict[SignMechanism, Mechanism] = {
     SignMechanism.ML_DSA: M.ML_DSA,
     SignMechanism.HMAC_SHA256: M.SHA256_HMAC,
 }
+_SOFTWARE = {
+    "softhsm": "SoftHSM",
+    "kryoptic": "Kryoptic",
+    "ibm soft": "The openCryptoki soft token",
+    "soft token": "This soft token",
+    "nss ": "NSS",
+    "mozilla": "NSS",
+}
 _LATTICE = {
     M.ML_DSA_KEY_PAIR_GEN: (Algorithm.ML_DSA_44, Algorithm.ML_DSA_65, Algorithm.ML_DSA_87),
     M.ML_KEM_KEY_PAIR_GEN: (Algorithm.ML_KEM_768, Algorithm.ML_KEM_1024),
@@ -69,10 +77,21 @@ def _rsa_range(slot: Any) -> tuple[int, int]:
     return 0, max(RSA_BITS.values())
 
 
+def software(token: Any) -> str:
+    """The name of a known software token, whatever adapter it was opened with; empty for anything else.
+
+    Without this, a production environment could be given SoftHSM through the generic adapter.
+    """
+    told = f"{token.manufacturer_id} {token.model} {token.slot.slot_description}".casefold()
+    return next((name for mark, name in _SOFTWARE.items() if mark in told), "")
+
+
 def describe(token: Any, offered: set[Any], profile: Profile) -> DeviceInfo:
     """DeviceInfo of a token that was just read. A blank token tells its flags and mechanisms, but no label."""
     flags = token.flags
     blank = not flags & TokenFlag.TOKEN_INITIALIZED
+    soft = software(token)
+    remark = () if profile.simulated or not soft else (f"{soft} keeps keys in files; it is no hardware.",)
     known = algorithms(token.slot, offered, profile)
     return DeviceInfo(
         adapter=profile.id,
@@ -82,7 +101,7 @@ def describe(token: Any, offered: set[Any], profile: Profile) -> DeviceInfo:
         label="" if blank else token.label,
         firmware=".".join(map(str, token.firmware_version)),
         hardware=".".join(map(str, token.hardware_version)),
-        simulated=profile.simulated,
+        simulated=profile.simulated or bool(soft),
         initialised=not blank,
         mechanisms=tuple(sorted(m.name if isinstance(m, Mechanism) else f"0x{m:08x}" for m in offered)),
         algorithms=known,
@@ -91,5 +110,5 @@ def describe(token: Any, offered: set[Any], profile: Profile) -> DeviceInfo:
         user_pin_final_try=bool(flags & TokenFlag.USER_PIN_FINAL_TRY),
         user_pin_locked=bool(flags & TokenFlag.USER_PIN_LOCKED),
         untested_on_hardware=profile.untested,
-        remarks=profile.remarks,
+        remarks=(*profile.remarks, *remark),
     )

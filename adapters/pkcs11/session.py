@@ -35,6 +35,11 @@ class Sessions:
         self._work: Any = None
 
     @property
+    def label(self) -> str:
+        """The label the binding names."""
+        return self._binding.token_label
+
+    @property
     def logged_in(self) -> bool:
         return self._logged_in
 

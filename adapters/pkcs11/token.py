@@ -55,7 +55,7 @@ class Pkcs11Token(Hsm):
             raise unsupported("initialise_token", "use the vendor's tool")
         problems.check_pin(so_pin)
         problems.check_pin(user_pin)
-        problems.check_token_label(label)
+        problems.check_token_label(label, self.sessions.label)
         self.sessions.initialise(label, so_pin, user_pin)
         self._offered = None
         return self.describe()

@@ -51,7 +51,7 @@ class SimulatedToken(Hsm):
     def initialise_token(self, label: str, so_pin: Secret, user_pin: Secret) -> DeviceInfo:
         problems.check_pin(so_pin)
         problems.check_pin(user_pin)
-        problems.check_token_label(label)
+        problems.check_token_label(label, self._binding.token_label)
         self._store.create()
         with self._store.locked():
             if self._store.exists:

@@ -61,6 +61,12 @@ class WorkerProcess:
             if time.monotonic() >= deadline:
                 return False
 
+    def kill(self) -> None:
+        """SIGKILL to it and everything it started; whoever waits for it notices at once. Never raises."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if self.running:
+                os.killpg(self._process.pid, signal.SIGKILL)
+
     def ending(self) -> dict[str, str]:
         """How it ended, for the details of a Problem: `signal` or `exit_status`. Waits at most a second."""
         try:

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import msgspec
 
-from hsm_console.domain.errors import Problem
+from hsm_console.domain.errors import ExitCode, InputError, Problem
 from hsm_console.domain.keys import KeySpec, SignMechanism
 from hsm_console.domain.secret import Secret
 from hsm_console.hsm.port import AesGcm, Binding, DataObject
@@ -227,9 +227,19 @@ _OPENINGS = msgspec.msgpack.Decoder(Opening)
 
 
 def pack(message: msgspec.Struct) -> bytearray:
-    """The frame of a message, ready to send. The caller wipes it."""
+    """The frame of a message, ready to send. The caller wipes it. Raises InputError `message-too-long`."""
     frame = bytearray(_HEADER_BYTES)
     _ENCODER.encode_into(message, frame, _HEADER_BYTES)
+    if len(frame) > MAX_FRAME_BYTES:
+        wipe(frame)
+        raise InputError(
+            Problem(
+                code="message-too-long",
+                what=f"A message to the device has at most {MAX_FRAME_BYTES // 2**20} MiB.",
+                todo="Sign a digest list or a smaller file instead.",
+                exit_code=ExitCode.USAGE,
+            )
+        )
     frame[:_HEADER_BYTES] = (len(frame) - _HEADER_BYTES).to_bytes(_HEADER_BYTES, "big")
     return frame
 

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from hsm_console.domain.errors import ConsoleError
 from hsm_console.domain.keys import Algorithm, DeviceInfo, KeyAttributes, KeyInfo, KeySpec, SignMechanism
 from hsm_console.domain.secret import Secret
 from hsm_console.hsm import problems, wire
@@ -23,6 +24,7 @@ from hsm_console.hsm.port import AesGcm, Binding, DataObject, Hsm
 from hsm_console.hsm.process import WorkerProcess
 
 T = TypeVar("T")
+_LOCKED = ("not-logged-in", "device-removed")
 
 # Seconds. RSA key generation on a small device takes minutes; a healthy device answers all else at once.
 DEADLINES: Mapping[str, float] = {
@@ -85,7 +87,14 @@ class HsmClient(Hsm):
             self._drop()
             self._open()
 
+    def kill(self) -> None:
+        """End the worker now, from any thread, even while a call runs: that call gets `device-crashed`."""
+        process = self._process
+        if process is not None:
+            process.kill()
+
     def close(self) -> None:
+        """End the worker in good order. Waits for a running call; use `kill` when there is no time. Never raises."""
         with self._lock:
             if self._process is None:
                 return
@@ -190,6 +199,10 @@ class HsmClient(Hsm):
             reply = self._exchange(process, wire.pack(call), method, self._deadlines[kind or call.kind])
         try:
             return msgspec.msgpack.decode(_value(reply), type=answer)
+        except ConsoleError as error:
+            if error.problem.code in _LOCKED:
+                self._logged_in = False
+            raise
         finally:
             wire.wipe(reply)
 

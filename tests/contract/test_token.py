@@ -41,6 +41,15 @@ def test_blank_token_says_so_and_is_initialised_once(adapter: str, tmp_path: Pat
         assert client.find() == ()
 
 
+def test_token_is_not_initialised_under_another_name(adapter: str, tmp_path: Path) -> None:
+    with HsmClient(Binding(adapter=adapter, token_label="one", directory=str(tmp_path))) as client:
+        for label in ("two", "one "):
+            with pytest.raises(InputError) as caught:
+                client.initialise_token(label, Secret(SO_PIN), Secret(USER_PIN))
+            assert code(caught) == "label-differs"
+        assert not client.describe().initialised
+
+
 def test_software_tokens_say_that_they_are_no_hardware(locked: HsmClient) -> None:
     info = locked.describe()
     assert info.simulated

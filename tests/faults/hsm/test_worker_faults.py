@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from hsm_console.domain.errors import ConsoleError, DeviceError
+from hsm_console.domain.errors import ConsoleError, DeviceError, InputError
 from hsm_console.domain.keys import Algorithm, KeySpec, SignMechanism, Usage
 from hsm_console.domain.secret import Secret
 from hsm_console.hsm.port import Binding, Unsupported
@@ -122,6 +122,26 @@ def test_other_threads_wait_and_learn_that_the_device_is_closed(binding: Binding
         for thread in threads:
             thread.join(5)
         assert sorted(codes) == ["device-closed", "device-closed", "device-hung"]
+
+
+def test_client_is_killed_from_another_thread_in_a_long_call(binding: Binding) -> None:
+    with HsmClient(binding) as client:
+        os.kill(client.pid or 0, signal.SIGSTOP)
+        timer = threading.Timer(0.2, client.kill)
+        timer.start()
+        began = time.monotonic()
+        assert problem_of(lambda: client.random(8)).code == "device-crashed"
+        assert time.monotonic() - began < 2
+        client.kill()
+        client.respawn()
+        assert client.random(8)
+
+
+def test_message_longer_than_a_frame_is_refused_and_ends_nothing(binding: Binding) -> None:
+    with HsmClient(binding) as client:
+        call = lambda: client.sign(ID, SignMechanism.ED25519, bytes(64 * 2**20 + 1))  # noqa: E731
+        assert problem_of(call, InputError).code == "message-too-long"
+        assert client.random(8)
 
 
 def test_threads_share_a_client_without_mixing_answers(binding: Binding) -> None:
@@ -269,3 +289,18 @@ def test_device_without_read_only_sessions(vendor: Open) -> None:
     client = vendor("ro", adapter="cloudhsm", user="alice")
     made = client.generate(EC)
     assert client.find() == (made,)
+
+
+def test_software_token_is_recognised_through_any_adapter(vendor: Open) -> None:
+    info = vendor("", adapter="cloudhsm", user="alice").describe()
+    assert info.simulated
+    assert any("no hardware" in remark for remark in info.remarks)
+
+
+def test_removed_device_is_locked(vendor: Open) -> None:
+    client = vendor("gone")
+    client.generate(EC)
+    assert client.logged_in
+    assert problem_of(lambda: client.sign(ID, SignMechanism.ECDSA_SHA256, b"x")).code == "device-removed"
+    assert not client.logged_in
+    assert problem_of(client.find).code == "not-logged-in"
