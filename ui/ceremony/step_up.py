@@ -10,7 +10,6 @@ from PySide6.QtWidgets import QComboBox, QLineEdit
 
 from hsm_console.domain.events import Seat
 from hsm_console.domain.messages.ceremony import Statement
-from hsm_console.domain.secret import Secret
 from ui.login.credentials import CredentialField
 from ui.shell.page import Page
 from ui.texts import tr
@@ -18,6 +17,8 @@ from ui.widgets.basics import button, card, label, pairs
 from ui.widgets.busy import BusyButton
 from ui.widgets.field import choice, line, secret
 from ui.widgets.fold import technical
+
+CHOSEN = ("Decision", "Reason")  # lines of a statement that the person chooses with the buttons
 
 
 class StepUpPage(Page):
@@ -91,7 +92,7 @@ class StatementPage(Page):
             eyebrow=tr("Your decision"),
         )
         frame, box = card()
-        box.addWidget(pairs(list(statement.lines)))
+        box.addWidget(pairs([item for item in statement.lines if item[0] not in CHOSEN]))
         self.add(frame)
         self.because = line(
             tr("&Because"),
@@ -132,10 +133,3 @@ def _who(seats: tuple[Seat, ...]) -> str:
     if len(seats) == 1:
         return seats[0].name or tr("The {role}", role=role(seats[0].role).lower())
     return tr("One of those who may answer")
-
-
-def take(value: object) -> Secret:
-    """What came through a signal as a Secret. Raises TypeError otherwise."""
-    if not isinstance(value, Secret):
-        raise TypeError("a secret was expected")
-    return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 from PySide6.QtCore import Qt
@@ -35,5 +36,5 @@ def _of_layout(layout: QLayout) -> Iterator[QWidget]:
 def set_order(root: QWidget) -> None:
     """Chain the tab order of everything below `root`."""
     widgets = list(reading_order(root))
-    for one, following in zip(widgets, widgets[1:], strict=False):
+    for one, following in itertools.pairwise(widgets):
         QWidget.setTabOrder(one, following)

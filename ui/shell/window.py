@@ -28,6 +28,7 @@ class Window(QMainWindow):
 
     place_asked = Signal(str)  # home, audit, keys, people, device
     log_off_asked = Signal()
+    person_asked = Signal()  # somebody else logs in beside those who are here
     closing = Signal()  # accepted; the application ends
 
     def __init__(self, reasons_to_stay: Callable[[], tuple[str, ...]]) -> None:
@@ -37,6 +38,7 @@ class Window(QMainWindow):
         self.resize(*SIZE)
         self.banner, self.status, self.rail = Banner(), StatusArea(), Rail()
         self._page: Page | None = None
+        self._under: list[Page] = []
         self.header = self._make_header()
         middle = QHBoxLayout()
         middle.setContentsMargins(0, 0, 0, 0)
@@ -67,17 +69,40 @@ class Window(QMainWindow):
         return self._page
 
     def show_page(self, page: Page, *, rail: bool = False) -> None:
-        """Put a page in place of the one before, which is deleted."""
-        old, self._page = self._page, page
-        if old is page:
-            return
+        """Put a page in place of all that were shown, which are deleted."""
+        gone = [p for p in (*self._under, self._page) if p is not None and p is not page]
+        self._under = []
         self.rail.setVisible(rail)
-        self._place.addWidget(page)
-        page.show()
-        if old is not None:
+        self._put(page)
+        for old in gone:
             self._place.removeWidget(old)
             old.hide()
             old.deleteLater()
+
+    def show_over(self, page: Page) -> None:
+        """Put a page over the present one, which keeps everything that was typed into it."""
+        self._under.append(self.page)
+        self.page.hide()
+        self._put(page)
+
+    def back(self) -> None:
+        """Take the uppermost page away; harmless when there is only one."""
+        if not self._under:
+            return
+        top, below = self.page, self._under.pop()
+        self._place.removeWidget(top)
+        top.hide()
+        top.deleteLater()
+        self._put(below)
+
+    def back_to_bottom(self) -> None:
+        while self._under:
+            self.back()
+
+    def _put(self, page: Page) -> None:
+        self._page = page
+        self._place.addWidget(page)
+        page.show()
         self.reorder()
         self.setWindowTitle(f"{page.title} – HSM Console")
         if page.first is not None:
@@ -96,6 +121,7 @@ class Window(QMainWindow):
     def show_places(self, *, shown: bool) -> None:
         for made in self._places.values():
             made.setVisible(shown)
+        self._other.setVisible(shown)
         self._off.setVisible(shown)
 
     def closeEvent(self, event: QCloseEvent) -> None:
@@ -143,9 +169,12 @@ class Window(QMainWindow):
         box.addStretch(1)
         self._theme = button(tr("Theme"), "link", name=tr("Next theme, Control T"))
         self._theme.clicked.connect(engine().next_theme)
+        self._other = button(tr("Another person"), "link", name=tr("Another person logs in, Control N"))
+        self._other.clicked.connect(self.person_asked)
         self._off = button(tr("Log off"), "link", name=tr("Log off, Control L"))
         self._off.clicked.connect(self.log_off_asked)
         box.addWidget(self._theme)
+        box.addWidget(self._other)
         box.addWidget(self._off)
         return frame
 
@@ -155,6 +184,7 @@ class Window(QMainWindow):
         }
         keys["Ctrl+T"] = engine().next_theme
         keys["Ctrl+L"] = self._log_off
+        keys["Ctrl+N"] = self._another
         keys["Ctrl++"] = lambda: self._zoom(+1)
         keys["Ctrl+="] = lambda: self._zoom(+1)
         keys["Ctrl+-"] = lambda: self._zoom(-1)
@@ -164,6 +194,10 @@ class Window(QMainWindow):
     def _go(self, name: str) -> None:
         if not self._places[name].isHidden():
             self.place_asked.emit(name)
+
+    def _another(self) -> None:
+        if not self._other.isHidden():
+            self.person_asked.emit()
 
     def _log_off(self) -> None:
         if not self._off.isHidden():
