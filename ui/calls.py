@@ -1,12 +1,14 @@
 """Work away from the screen's thread; its end comes back on it.
 
 Invariants: the GUI side owns the one QObject that delivers; a worker holds only a bound emit. A page talks through a
-Lane; leaving a page moves the lane's generation on, and whatever arrives late for an older one is dropped.
+Lane; leaving a page moves the lane's generation on, and whatever arrives late for an older one is dropped. Python's
+cyclic garbage is collected on the screen's thread only: collected on a worker it would delete widgets there, and crash.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
 import itertools
 import sys
 import traceback
@@ -14,13 +16,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from PySide6.QtCore import QObject, QRunnable, Qt, QThreadPool, Signal, Slot
+from PySide6.QtCore import QObject, QRunnable, Qt, QThreadPool, QTimer, Signal, Slot
 
 from hsm_console.domain.errors import ConsoleError, Problem
 
 T = TypeVar("T")
 _SWITCH_SECONDS = 0.001  # pure-Python work in a worker then holds the screen up for at most a few ms
 _WORKERS = 8
+_SWEEP_MS = 1000
+_OLD_EVERY = 30  # sweeps between two looks at everything, not only at what is young
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,12 @@ class Calls(QObject):
         self._numbers = itertools.count(1)
         self._waiting: dict[int, Callable[[Outcome], None]] = {}
         self._guarded: dict[int, str] = {}
+        gc.disable()
+        self._sweeps = itertools.count(1)
+        self._sweeper = QTimer(self)
+        self._sweeper.setInterval(_SWEEP_MS)
+        self._sweeper.timeout.connect(self._sweep)
+        self._sweeper.start()
         self.delivered.connect(self._arrive, Qt.ConnectionType.QueuedConnection)
 
     def start(self, work: Callable[[], object], done: Callable[[Outcome], None], *, guard: str = "") -> int:
@@ -82,7 +92,13 @@ class Calls(QObject):
     def drain(self, milliseconds: int) -> bool:
         """At the end of the application: wait for workers, deliver nothing any more."""
         self._waiting.clear()
-        return self._pool.waitForDone(milliseconds)
+        done = self._pool.waitForDone(milliseconds)
+        gc.collect()
+        return done
+
+    @Slot()
+    def _sweep(self) -> None:
+        gc.collect(2 if next(self._sweeps) % _OLD_EVERY == 0 else 1)
 
     @Slot(object)
     def _arrive(self, delivery: object) -> None:

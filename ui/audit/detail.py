@@ -32,8 +32,7 @@ class DetailPanel(QWidget):
         self._box = QVBoxLayout(self)
         self._box.setContentsMargins(0, 0, 0, 0)
         self._box.setSpacing(engine().px(14))
-        self.read = BusyButton(tr("Open the &record"), "")
-        self.receipt = BusyButton(tr("Issue a re&ceipt"), "")
+        self._button: BusyButton | None = None  # the one act that the panel offers now
         self.seq = -1
         self.show_nothing()
 
@@ -47,10 +46,10 @@ class DetailPanel(QWidget):
         """What the table knows already."""
         self._renew(row.seq)
         self._head(row, row.summary, signed=signed)
-        self.read = BusyButton(tr("Open the &record"), "")
-        self.read.button.setAccessibleName(tr("Open record {n}", n=row.seq))
-        self.read.pressed.connect(lambda: self.record_asked.emit(row.seq))
-        self._box.addWidget(self.read)
+        read = self._button = BusyButton(tr("Open the &record"), "")
+        read.button.setAccessibleName(tr("Open record {n}", n=row.seq))
+        read.pressed.connect(lambda: self.record_asked.emit(row.seq))
+        self._box.addWidget(read)
         self._box.addWidget(label(tr("Opening a record is recorded, too."), "small"))
         self._box.addStretch(1)
 
@@ -63,9 +62,9 @@ class DetailPanel(QWidget):
             self._box.addWidget(rule())
             self._box.addWidget(label(tr("What the record holds"), "label"))
             self._box.addWidget(_facts(facts))
-        self.receipt = BusyButton(tr("Issue a re&ceipt"), "")
-        self.receipt.pressed.connect(lambda: self.receipt_asked.emit(detail.row.seq))
-        self._box.addWidget(self.receipt)
+        receipt = self._button = BusyButton(tr("Issue a re&ceipt"), "")
+        receipt.pressed.connect(lambda: self.receipt_asked.emit(detail.row.seq))
+        self._box.addWidget(receipt)
         hashes = tr(
             "SHA-256 of the record\n{entry}\n\nLeaf in the tree (RFC 6962)\n{leaf}",
             entry=texts.grouped(detail.fingerprint, 8),
@@ -75,13 +74,17 @@ class DetailPanel(QWidget):
         self._box.addWidget(technical(detail.body, tr("Exact record (JSON)"), lines=14))
         self._box.addStretch(1)
 
+    def start(self) -> None:
+        """What was asked for is under way."""
+        if self._button is not None:
+            self._button.start()
+
     def stop(self) -> None:
-        """What was asked for has failed."""
-        self.read.stop()
-        self.receipt.stop()
+        if self._button is not None:
+            self._button.stop()
 
     def _renew(self, seq: int) -> None:
-        self.seq = seq
+        self.seq, self._button = seq, None
         clear(self._box)
 
     def _head(self, row: EntryRow, sentence: str, *, signed: bool) -> None:

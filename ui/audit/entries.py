@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt, Signal
+from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt, Signal
 from PySide6.QtGui import QIcon, QPixmap
 
 from hsm_console.client import audit
@@ -18,7 +18,7 @@ from hsm_console.client.session import Session
 from hsm_console.domain.errors import Problem
 from hsm_console.domain.messages.audit import EntryPage, EntryRow
 from ui import texts
-from ui.audit.kinds import kind
+from ui.audit.kinds import kinds
 from ui.audit.rows import PAGE, Filter, Rows
 from ui.calls import Calls, Lane
 from ui.texts import tr
@@ -36,14 +36,15 @@ class EntryModel(QAbstractTableModel):
     arrived = Signal(int, int)  # rows that were filled: first, last
     failed = Signal(object)  # Problem
 
-    def __init__(self, session: Session, calls: Calls) -> None:
-        super().__init__()
+    def __init__(self, session: Session, calls: Calls, parent: QObject | None = None) -> None:
+        super().__init__(parent)
         self._session, self.lane = session, Lane(calls)
         self._rows = Rows(0, Filter())
         self._signed = 0
         self._wanted: list[int] = []
         self._under_way: int | None = None
         self._icons: dict[tuple[str, str], QIcon] = {}
+        self._kinds = kinds()
         self.looks = 0
         engine().changed.connect(self._icons.clear)
 
@@ -170,7 +171,9 @@ class EntryModel(QAbstractTableModel):
             return tr("signed") if self.is_signed(entry) else tr("not yet")
         if column == WHEN:
             return texts.moment(entry.time_ms).rsplit(" ", 1)[0]
-        return (str(entry.seq), "", entry.who or tr("the workstation"), kind(entry.kind), entry.summary)[column]
+        if column == WHO:
+            return entry.who or tr("the workstation")
+        return {NUMBER: str(entry.seq), KIND: self._kinds.get(entry.kind, entry.kind), WHAT: entry.summary}[column]
 
     def _mark(self, entry: EntryRow, column: int) -> QIcon | None:
         if column == SIGNED:

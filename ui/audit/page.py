@@ -11,7 +11,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QSize, Qt, QTimer
 from PySide6.QtGui import QHideEvent, QKeySequence, QShortcut, QShowEvent
-from PySide6.QtWidgets import QBoxLayout, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QBoxLayout, QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
 
 from hsm_console.client import audit
 from hsm_console.client.session import Session
@@ -44,7 +44,7 @@ class AuditPage(Page):
             width=WIDTH,
         )
         self._session, self._lane = session, Lane(calls)
-        self.model = EntryModel(session, calls)
+        self.model = EntryModel(session, calls, self)
         self.destroyed.connect(self._lane.forget)  # late answers have nobody to tell
         self.destroyed.connect(self.model.lane.forget)
         self._jump_to = -1
@@ -52,7 +52,7 @@ class AuditPage(Page):
         self.filters = FilterBar()
         self.add(self.filters)
         self.add(self._news_line())
-        self.add(self._split())
+        self.add(self._middle_part())
         self._stretch()
         self.again = button(tr("&Look anew"))
         self.again.clicked.connect(self.look_anew)
@@ -66,12 +66,6 @@ class AuditPage(Page):
         self._clock.timeout.connect(self.ask_head)
         QShortcut(QKeySequence(QKeySequence.StandardKey.Refresh), self, self.look_anew)
         self._connect()
-
-    def leave(self) -> None:
-        """The page is put away: nothing that is under way is wanted any more."""
-        self._clock.stop()
-        self._lane.forget()
-        self.model.lane.forget()
 
     # -- the table ------------------------------------------------------------------------------------------
 
@@ -152,7 +146,7 @@ class AuditPage(Page):
         holder.setMinimumHeight(engine().px(34))
         return holder
 
-    def _split(self) -> QSplitter:
+    def _middle_part(self) -> QWidget:
         self.table = EntryTable(self.model)
         self._empty = QWidget()
         box = QVBoxLayout(self._empty)
@@ -170,16 +164,15 @@ class AuditPage(Page):
         self._middle.addWidget(self._empty)
         self._middle.setCurrentWidget(self._empty)
         self.side = SidePanel()
-        split = QSplitter(Qt.Orientation.Horizontal)
-        split.addWidget(self._middle)
-        split.addWidget(self.side)
-        split.setStretchFactor(0, 1)
-        split.setChildrenCollapsible(False)
-        split.setHandleWidth(engine().px(14))
-        self.side.setMinimumWidth(engine().px(_SIDE))
+        self.side.setFixedWidth(engine().px(_SIDE))
         self._middle.setMinimumSize(QSize(engine().px(480), engine().px(360)))
-        split.setSizes([engine().px(1200), engine().px(_SIDE)])
-        return split
+        holder = QWidget()
+        beside = QHBoxLayout(holder)
+        beside.setContentsMargins(0, 0, 0, 0)
+        beside.setSpacing(engine().px(14))
+        beside.addWidget(self._middle, 1)
+        beside.addWidget(self.side)
+        return holder
 
     def _stretch(self) -> None:
         """The table takes the height that is left, instead of ending where its rows end."""
@@ -277,7 +270,7 @@ class AuditPage(Page):
 
     def _open(self, seq: int) -> None:
         self.side.problem.clear()
-        self.side.detail.read.start()
+        self.side.detail.start()
         self._lane.call(partial(audit.entry, self._session, seq), self._show_record, self._side_failed)
 
     def _show_record(self, detail: EntryDetail) -> None:
@@ -287,7 +280,7 @@ class AuditPage(Page):
 
     def _make_receipt(self, seq: int) -> None:
         self.side.problem.clear()
-        self.side.detail.receipt.start()
+        self.side.detail.start()
         self._lane.call(partial(audit.make_receipt, self._session, seq), self._show_receipt, self._side_failed)
 
     def _show_receipt(self, receipt: ReceiptView) -> None:
