@@ -43,6 +43,18 @@ class TlsReader(StreamReader):
         return bool(len(mine._read_buf) > mine._read_pos or mine.raw._sock.pending() > 0)
 
 
+class TlsWriter(StreamWriter):
+    """Drops what the peer cannot be given any more; else it would be tried again when the writer is collected."""
+
+    def write(self, val: Any, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
+        mine: Any = self
+        try:
+            return super().write(val, *args, **kwargs)  # type: ignore[no-untyped-call]
+        except (OSError, ValueError):
+            mine._write_buf.clear()
+            raise
+
+
 class TlsConnection(HTTPConnection):
     """uid: of the connection, fresh for each; name: by which the peer can ask why it was refused."""
 
@@ -80,7 +92,7 @@ class TlsConnection(HTTPConnection):
     def _secure(self, wrapped: PeerSocket) -> None:
         wrapped.settimeout(IO_SECONDS)
         self.rfile = TlsReader(wrapped, "rb", self.rbufsize)
-        self.wfile = StreamWriter(wrapped, "wb", self.wbufsize)
+        self.wfile = TlsWriter(wrapped, "wb", self.wbufsize)
         self.ssl_env = {
             PEER_DER: wrapped.getpeercert(binary_form=True),
             CONNECTION_UID: self.uid,
@@ -132,6 +144,4 @@ class TlsConnection(HTTPConnection):
         self._closed.set()
         with contextlib.suppress(OSError, ValueError):
             super().close()
-        writer: Any = self.wfile
-        writer._write_buf.clear()  # what the peer did not wait for; else the writer tries again when it is collected
         self.server.forget(self)
