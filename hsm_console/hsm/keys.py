@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
@@ -50,7 +51,8 @@ def default_mechanism(algorithm: Algorithm) -> SignMechanism:
 def private_key(client: Hsm, info: KeyInfo) -> Any:
     """The key as a subclass of pyca's private key class; `sign` calls the token.
 
-    Raises InputError `key-incomplete` for half a pair, `key-cannot-sign` for keys that do not sign.
+    Raises InputError `key-incomplete` for half a pair, `key-cannot-sign` for keys that do not sign,
+    `key-unknown` for an unreadable public half.
     """
     if not info.spki:
         raise _refusal(
@@ -58,7 +60,14 @@ def private_key(client: Hsm, info: KeyInfo) -> Any:
             f"The key “{info.label}” has no public half in the device, so nothing can be signed with it here.",
             "List the keys in the device. Half a pair is left behind when a generation was cut off.",
         )
-    public = load_der_public_key(info.spki)
+    try:
+        public = load_der_public_key(info.spki)
+    except (ValueError, UnsupportedAlgorithm) as unknown:
+        raise _refusal(
+            "key-unknown",
+            f"The public half of the key “{info.label}” is of a kind that the console cannot read.",
+            "Use a key that the console made.",
+        ) from unknown
     for kind, made in _CLASSES:
         if isinstance(public, kind):
             return made(client, info, public)

@@ -160,6 +160,14 @@ def test_keys_that_do_not_sign_are_refused(shared: HsmClient) -> None:
     assert caught.value.problem.code == "key-incomplete"
 
 
+def test_unreadable_public_half_is_refused(shared: HsmClient) -> None:
+    for spki in (b"nonsense", bytes.fromhex("300d300b0609608648016503040314030200")):
+        info = KeyInfo(object_id=b"\x01", label="odd", algorithm=Algorithm.OTHER, spki=spki)
+        with pytest.raises(InputError) as caught:
+            keys.private_key(shared, info)
+        assert caught.value.problem.code == "key-unknown"
+
+
 def test_lattice_key_signs_a_certificate(shared: HsmClient) -> None:
     if Algorithm.ML_DSA_65 not in shared.describe().algorithms:
         pytest.skip("this token has no ML-DSA")
