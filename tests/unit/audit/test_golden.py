@@ -1,0 +1,48 @@
+"""The golden log must verify for ever: what was released is never changed."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+from hsm_console.audit.checkpoint import parse_vkey
+from hsm_console.audit.findings import Word
+from hsm_console.audit.log import AuditLog
+from hsm_console.audit.verify import verify_workspace
+
+GOLDEN = Path(__file__).parents[2] / "golden"
+DOCS = Path(__file__).parents[3] / "docs"
+
+
+def test_the_golden_log_verifies_and_holds_its_values(forge, tmp_path):
+    facts = json.loads((GOLDEN / "golden.json").read_text())
+    vkey = parse_vkey((GOLDEN / "log.vkey").read_text())
+    report = verify_workspace(GOLDEN / "golden.db", vkey)
+    assert report.findings == ()
+    assert (report.entries, report.root) == (facts["size"], facts["root"])
+    shutil.copy(GOLDEN / "golden.db", tmp_path / "audit.db")
+    assert forge.facts(tmp_path / "audit.db") == facts
+
+
+def test_every_entry_of_the_golden_log_is_still_understood(forge, tmp_path):
+    shutil.copy(GOLDEN / "golden.db", tmp_path / "audit.db")
+    log = AuditLog.open(tmp_path / "audit.db", chain_uid=forge.CHAIN_UID, clock=forge.FixedClock())
+    kinds = [item.event.__struct_config__.tag for item in log.scan()]
+    log.close()
+    assert len(set(kinds)) >= 36
+
+
+def test_the_second_verifier_is_one_page_and_stands_alone():
+    text = (DOCS / "verify.py").read_text()
+    assert len(text.splitlines()) <= 100
+    assert re.findall(r"hsm_console", text) == ["hsm_console"]  # the member of an entry, no import
+    modules = re.search(r"^import ([a-z0-9, ]+)", text, re.M).group(1).strip()
+    assert set(modules.split(", ")) <= {
+        *("base64", "fcntl", "functools", "hashlib", "json", "os", "pathlib", "re", "sqlite3"),
+        *("subprocess", "sys", "tempfile"),
+    }
+
+
+def test_the_format_page_explains_every_word():
+    page = (DOCS / "audit-format.md").read_text()
+    assert all(word.value in page for word in Word)
