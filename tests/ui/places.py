@@ -178,3 +178,75 @@ def pictures(makers: dict[str, Callable[[], Any]], only: tuple[str, ...], themes
             window.deleteLater()
             turn_over()
             yield path
+
+
+def audit_pages() -> dict[str, Callable[[list[Callable[[], None]]], Any]]:
+    """name → maker; a maker may leave acts to do once the page stands."""
+    from ui.audit.page import AuditPage
+    from ui.calls import Calls
+
+    calls = Calls()
+
+    def page(after: list[Callable[[], None]], **ready: Any) -> AuditPage:
+        gateway = Gateway()
+        for name, value in ready.items():
+            setattr(gateway, name, value)
+        made = AuditPage(gateway, calls)
+        after.append(lambda: settle(lambda: made.model.rowCount() > 0 or made.problem.problem is not None))
+        return made
+
+    def record(after: list[Callable[[], None]]) -> AuditPage:
+        made = page(after)
+        after.append(lambda: (made.table.selectRow(6), made.table.opened.emit(6)))
+        after.append(lambda: settle(lambda: made.side.detail.findChild(Fold) is not None))
+        return made
+
+    def receipt_(after: list[Callable[[], None]]) -> AuditPage:
+        made = record(after)
+        after.append(lambda: made.side.detail.receipt_asked.emit(41))
+        after.append(lambda: settle(lambda: made.side.receipt is not None))
+        return made
+
+    def verified(after: list[Callable[[], None]], *findings: Finding, running: bool = False) -> AuditPage:
+        end = VerifyProgress(running=running, done=812, of=1_204, report=None if running else report(*findings))
+        made = page(after, progress=[end])
+        after.append(made.start_verification)
+        after.append(lambda: settle(lambda: bool(made.side.verification.heading.text())))
+        after.append(turn_over)
+        return made
+
+    def nothing(after: list[Callable[[], None]]) -> AuditPage:
+        made = page(after)
+        after.append(lambda: made.filters.text.set_text("quorum of the moon"))
+        after.append(made.look_anew)
+        after.append(lambda: settle(lambda: bool(made.model.chosen)))
+        return made
+
+    from ui.widgets.fold import Fold
+
+    bad = (Finding(word="REWRITTEN", text="Entry 41 hashes to something else than the tree holds.", entry=41),
+           Finding(word="ROLLED-BACK", text="The token remembers 1,220 entries, this log has 1,204."))  # fmt: skip
+    return {
+        "audit": page,
+        "audit-record": record,
+        "audit-receipt": receipt_,
+        "audit-verify-running": lambda after: verified(after, running=True),
+        "audit-verify-good": verified,
+        "audit-verify-bad": lambda after: verified(after, *bad),
+        "audit-nothing": nothing,
+        "audit-refused": lambda after: page(after, problem=DENIED),
+    }
+
+
+if __name__ == "__main__":
+    from PySide6.QtWidgets import QApplication
+
+    from ui.theme.engine import ThemeEngine
+    from ui.theme.tokens import NAMES
+
+    application = QApplication([])
+    ThemeEngine(application)
+    chosen = tuple(a for a in sys.argv[1:] if a not in NAMES)
+    wanted = tuple(a for a in sys.argv[1:] if a in NAMES) or NAMES
+    for picture in pictures(audit_pages(), chosen, wanted):
+        sys.stdout.write(f"{picture}\n")

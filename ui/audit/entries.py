@@ -18,14 +18,13 @@ from hsm_console.client.session import Session
 from hsm_console.domain.errors import Problem
 from hsm_console.domain.messages.audit import EntryPage, EntryRow
 from ui import texts
-from ui.audit.kinds import kinds
 from ui.audit.rows import PAGE, Filter, Rows
 from ui.calls import Calls, Lane
 from ui.texts import tr
 from ui.theme import icons
 from ui.theme.engine import engine
 
-NUMBER, WHEN, WHO, KIND, WHAT, SIGNED = range(6)
+NUMBER, WHEN, WHAT, WHO, SIGNED = range(5)
 _REMEMBERED = 3
 _ICON = 16
 AnyIndex = QModelIndex | QPersistentModelIndex
@@ -44,7 +43,6 @@ class EntryModel(QAbstractTableModel):
         self._wanted: list[int] = []
         self._under_way: int | None = None
         self._icons: dict[tuple[str, str], QIcon] = {}
-        self._kinds = kinds()
         self.looks = 0
         engine().changed.connect(self._icons.clear)
 
@@ -125,9 +123,11 @@ class EntryModel(QAbstractTableModel):
         return 0 if parent.isValid() else SIGNED + 1
 
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        if role == Qt.ItemDataRole.TextAlignmentRole and section == NUMBER:
+            return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         if role != Qt.ItemDataRole.DisplayRole or orientation != Qt.Orientation.Horizontal:
             return None
-        return (tr("No."), tr("When"), tr("Who"), tr("Kind"), tr("What happened"), tr("Signed"))[section]
+        return (tr("No."), tr("When"), tr("What happened"), tr("Who"), tr("Signed"))[section]
 
     def data(self, index: AnyIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         if role == Qt.ItemDataRole.DisplayRole:
@@ -173,7 +173,7 @@ class EntryModel(QAbstractTableModel):
             return texts.moment(entry.time_ms).rsplit(" ", 1)[0]
         if column == WHO:
             return entry.who or tr("the workstation")
-        return {NUMBER: str(entry.seq), KIND: self._kinds.get(entry.kind, entry.kind), WHAT: entry.summary}[column]
+        return str(entry.seq) if column == NUMBER else entry.summary
 
     def _mark(self, entry: EntryRow, column: int) -> QIcon | None:
         if column == SIGNED:

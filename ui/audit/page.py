@@ -33,7 +33,7 @@ from ui.widgets.busy import BusyButton
 WIDTH = 2000
 HEAD_MS = 2000
 PROGRESS_MS = 400
-_SIDE = 420
+_SIDE = 436
 
 
 class AuditPage(Page):
@@ -162,10 +162,9 @@ class AuditPage(Page):
         self._middle = QStackedWidget()
         self._middle.addWidget(self.table)
         self._middle.addWidget(self._empty)
-        self._middle.setCurrentWidget(self._empty)
         self.side = SidePanel()
         self.side.setFixedWidth(engine().px(_SIDE))
-        self._middle.setMinimumSize(QSize(engine().px(480), engine().px(360)))
+        self._middle.setMinimumSize(QSize(engine().px(480), engine().px(280)))
         holder = QWidget()
         beside = QHBoxLayout(holder)
         beside.setContentsMargins(0, 0, 0, 0)
@@ -239,6 +238,7 @@ class AuditPage(Page):
     def _say_waiting(self) -> None:
         self._everything.hide()
         self._empty_text.setText(tr("Asking the gateway."))
+        self.count.setText(tr("Asking the gateway."))
 
     def _count(self) -> None:
         n = self.model.rowCount()
@@ -306,7 +306,9 @@ class AuditPage(Page):
 
     def _failed(self, problem: Problem) -> None:
         if not self.model.rowCount():
+            self._middle.setCurrentWidget(self._empty)
             self._empty_text.setText(tr("The log could not be read"))
+            self.count.setText("")
         self.tell(problem)
 
     def _head_failed(self, problem: Problem) -> None:

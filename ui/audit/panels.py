@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QButtonGroup, QFrame, QScrollArea, QStackedWidget, QVBoxLayout, QWidget
+from functools import partial
+
+from PySide6.QtCore import QSize
+from PySide6.QtWidgets import QFrame, QScrollArea, QStackedWidget, QVBoxLayout, QWidget
 
 from hsm_console.domain.errors import Problem
 from hsm_console.domain.messages.ceremony import ReceiptView
@@ -16,6 +18,7 @@ from ui.widgets.basics import button, row
 from ui.widgets.problem import ProblemPanel
 
 RECORD, VERIFICATION, RECEIPT = range(3)
+_LEAST = 160
 
 
 class SidePanel(QFrame):
@@ -27,24 +30,22 @@ class SidePanel(QFrame):
         self.receipt: ReceiptPanel | None = None
         self.problem = ProblemPanel()
         self._stack = QStackedWidget()
-        self._areas = [_scrolled(self.detail), _scrolled(self.verification), _scrolled(QWidget())]
+        self._areas = [_Area(self.detail), _Area(self.verification), _Area(QWidget())]
         for area in self._areas:
             self._stack.addWidget(area)
-        self._tabs = QButtonGroup(self)
-        self._links = [button(text, "link") for text in (tr("Record"), tr("Verification"), tr("Receipt"))]
-        for number, link in enumerate(self._links):
-            link.setCheckable(True)
-            self._tabs.addButton(link, number)
-        self._tabs.idClicked.connect(self.turn)
+        self._links = [
+            button(text, "link")
+            for text in (tr("Back to the record"), tr("Show the verification"), tr("Show the receipt"))
+        ]
+        for side, link in enumerate(self._links):
+            link.clicked.connect(partial(self._follow, side))
+        self._there = {RECORD}
         box = QVBoxLayout(self)
         edge = engine().px(18)
         box.setContentsMargins(edge, engine().px(10), engine().px(8), engine().px(10))
         box.addLayout(row(*self._links, spacing=4))
         box.addWidget(self.problem)
         box.addWidget(self._stack, 1)
-        for link in self._links[VERIFICATION:]:
-            link.hide()
-        self._links[RECORD].hide()
         self.turn(RECORD)
 
     @property
@@ -54,38 +55,43 @@ class SidePanel(QFrame):
     def turn(self, side: int) -> None:
         """side: RECORD, VERIFICATION or RECEIPT."""
         self._stack.setCurrentIndex(side)
-        if side != RECORD:
-            self._links[RECORD].show()
-            self._links[side].show()
+        self._there.add(side)
         for number, link in enumerate(self._links):
-            link.setChecked(number == side)
-            name = link.text()
-            link.setAccessibleName(tr("{name}, shown", name=name) if number == side else name)
+            link.setVisible(number in self._there and number != side)
 
     def show_receipt(self, receipt: ReceiptView) -> ReceiptPanel:
         self.receipt = ReceiptPanel(receipt)
-        _fill(self._areas[RECEIPT], self.receipt)
+        self._areas[RECEIPT].fill(self.receipt)
         self.turn(RECEIPT)
         return self.receipt
+
+    def _follow(self, side: int, _checked: bool = False) -> None:
+        self.turn(side)
+        self._areas[side].setFocus()
 
     def tell(self, problem: Problem) -> None:
         self.problem.tell(problem)
         self.problem.setFocus()
 
 
-def _scrolled(content: QWidget) -> QScrollArea:
-    """Scrolls up and down only; what it holds is as wide as it is."""
-    area = QScrollArea()
-    area.setWidgetResizable(True)
-    area.setFrameShape(QFrame.Shape.NoFrame)
-    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    area.setAccessibleName(tr("Details"))
-    _fill(area, content)
-    return area
+class _Area(QScrollArea):
+    """What it holds is as wide as it is, and asks for no height of its own; a large code may be scrolled."""
 
+    def __init__(self, content: QWidget) -> None:
+        super().__init__()
+        self.setObjectName("inset")
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setAccessibleName(tr("Details"))
+        self.setStyleSheet("QScrollArea#inset, QWidget#inside { background: transparent; border: none; }")
+        self.fill(content)
 
-def _fill(area: QScrollArea, content: QWidget) -> None:
-    content.setObjectName("inset")
-    area.setWidget(content)
-    area.viewport().setAutoFillBackground(False)
-    content.setAutoFillBackground(False)
+    def fill(self, content: QWidget) -> None:
+        content.setObjectName("inside")
+        edges = content.layout()
+        if edges is not None:
+            edges.setContentsMargins(0, 0, engine().px(12), 0)
+        self.setWidget(content)
+
+    def sizeHint(self) -> QSize:
+        return QSize(engine().px(_LEAST), engine().px(_LEAST))

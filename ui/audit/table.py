@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, Qt, Signal
-from PySide6.QtGui import QKeyEvent
+from PySide6.QtGui import QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
-from ui.audit.entries import WHAT, EntryModel
+from ui.audit.entries import WHAT, WHO, EntryModel
 from ui.texts import tr
 from ui.theme.engine import engine
 
 ROW = 38
-_WIDTHS = (84, 172, 150, 188, 420, 108)
+_WIDTHS = (72, 186, 400, 170, 102)
+_ROOM_FOR_WHO = 820  # below that the sentence says it alone
 
 
 class EntryTable(QTableView):
@@ -45,6 +46,11 @@ class EntryTable(QTableView):
         engine().changed.connect(self._measure)
 
     def _measure(self) -> None:
+        width, line, focus = engine().px(3), engine().theme["line"], engine().theme["focus"]
+        # As wide with the focus as without it: a border that grows would lie over the rows.
+        self.setStyleSheet(
+            f"QTableView {{ border: {width}px solid {line}; }} QTableView:focus {{ border-color: {focus}; }}"
+        )
         self.verticalHeader().setDefaultSectionSize(engine().px(ROW))
         for column, width in enumerate(_WIDTHS):
             if column != WHAT:
@@ -64,6 +70,10 @@ class EntryTable(QTableView):
     @property
     def at_top(self) -> bool:
         return self.verticalScrollBar().value() == 0
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self.setColumnHidden(WHO, self.width() < engine().px(_ROOM_FOR_WHO))
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self.row >= 0:
