@@ -182,7 +182,8 @@ def _escape(text: str) -> str:
 
 
 def _event(event: Event) -> Any:
-    return _split(msgspec.to_builtins(event))
+    plain = msgspec.to_builtins(event)
+    return _split(plain) if b"\\n" in _json.encode(event) else plain
 
 
 def _split(value: Any) -> Any:
@@ -280,6 +281,7 @@ class Envelope(msgspec.Struct):
         return self.attestation.prev_event.fingerprint.value if self.attestation.prev_event else ""
 
 
+_json = msgspec.json.Encoder()
 _envelopes = msgspec.json.Decoder(Envelope)
 _events: msgspec.json.Decoder[Any] = msgspec.json.Decoder(AnyEvent)
 

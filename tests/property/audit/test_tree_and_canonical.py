@@ -1,6 +1,7 @@
 """Properties of canonical bytes and of RFC 6962 proofs, against independent encoders and brute force."""
 
 import hashlib
+import json
 import unicodedata
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from hsm_console.audit import canonical, tree
 from hsm_console.audit.tiles import Edge, load_edge, nodes
 from hsm_console.crypto import base45
-from hsm_console.domain.errors import ConsoleError, InputError, VerificationFailed
+from hsm_console.domain.errors import InputError, VerificationFailed
 
 text = st.text(st.characters(exclude_categories=("Cc", "Cs", "Cn", "Co", "Zl", "Zp")), max_size=40).map(
     lambda value: unicodedata.normalize("NFC", value)
@@ -53,8 +54,6 @@ def test_whatever_is_accepted_as_canonical_is_what_we_would_write(data):
         canonical.check(data)
     except InputError:
         return
-    import json
-
     assert canonical.encode(json.loads(data)) == data
 
 
@@ -208,7 +207,6 @@ def test_base45_vectors_of_rfc_9285():
 def test_base45_takes_nothing_twice(value):
     try:
         data = base45.decode(value)
-    except ConsoleError as fault:
-        assert fault.problem.code == "base45-unreadable"
-    else:
-        assert base45.encode(data) == value
+    except InputError:
+        return
+    assert base45.encode(data) == value
