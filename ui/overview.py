@@ -15,6 +15,8 @@ from hsm_console.domain.messages.session import DeviceState
 from hsm_console.domain.secret import Secret
 from ui.ceremony.opening import CheckPage, ChoosePage, DetailsPage, ParametersPage
 from ui.desk import Desk
+from ui.devices.few import FewAttemptsPage
+from ui.devices.words import pin_state
 from ui.home.page import HomePage
 from ui.login.unlock import UnlockPage
 from ui.shell.window import Window
@@ -116,6 +118,17 @@ class Unlocking(QObject):
         )
 
     def _ask(self, state: DeviceState) -> None:
+        """Two attempts left or fewer: a page of its own comes first."""
+        pin = pin_state(state.device)
+        if not pin.few:
+            self._form(state)
+            return
+        page = FewAttemptsPage(pin)
+        page.left.connect(self._done)
+        page.go_asked.connect(partial(self._form, state))
+        self._window.show_page(page)
+
+    def _form(self, state: DeviceState) -> None:
         page = UnlockPage([s.greeting.person for s in self._desk.book], self._desk.credentials, state.device)
         page.left.connect(self._done)
         page.asked.connect(partial(self._unlock, page))
@@ -139,6 +152,17 @@ class Unlocking(QObject):
 
         def refused(problem: Problem) -> None:
             page.refuse(problem)
+            if not problem.code.startswith("pin-"):
+                return  # nobody tried the PIN: the person corrects what was wrong and stays
+            self._lane.call(partial(device.state, self._desk.book.acting), seen, lambda _problem: None)
+
+        def seen(state: DeviceState) -> None:
+            pin = pin_state(state.device)
+            if pin.few or pin.locked:
+                told = page.problem.problem
+                self._ask(state)
+                if told is not None:
+                    self._window.page.tell(told)
 
         self._lane.call(work, lambda _state: self._done(), refused)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
@@ -10,16 +11,18 @@ from PySide6.QtCore import QObject, Signal
 from hsm_console.client import device, keys, people
 from hsm_console.domain.errors import Problem
 from hsm_console.domain.messages.people import Enrol, PersonView
-from hsm_console.domain.messages.session import DeviceState
 from hsm_console.domain.people import Role
 from ui.audit.page import AuditPage
 from ui.desk import Desk
 from ui.devices.page import DevicePage
 from ui.keys.page import KeysPage
 from ui.overview import unlock
-from ui.people.page import EnrolPage, PeoplePage, RevokePage
+from ui.people.enrol import EnrolPage
+from ui.people.page import PeoplePage
+from ui.people.revoke import RevokePage
+from ui.saving import write
 from ui.shell.window import Window
-from ui.typed import taking
+from ui.typed import checked, taking
 
 if TYPE_CHECKING:
     from hsm_console.client.session import Session
@@ -48,33 +51,42 @@ class Places(QObject):
 
     def _keys(self) -> None:
         page = KeysPage()
+        page.ceremonies_asked.connect(self.home_asked)
+        page.save_asked.connect(partial(self._save, page))
+
+        def look() -> None:
+            self._lane.call(partial(keys.listed, self._session), page.show_keys, partial(_told, page))
+
+        page.refresh_asked.connect(look)
         self._window.show_page(page)
-        self._lane.call(partial(keys.listed, self._session), page.show_keys, page.tell)
+        look()
+
+    def _save(self, page: KeysPage | PeoplePage, text: str, path: object) -> None:
+        work = partial(write, checked(Path, path), text.encode())
+        self._lane.call(work, page.saved, page.tell)
 
     # -- people ----------------------------------------------------------------------------------------------
 
     def _people(self) -> None:
-        page = PeoplePage(may_change=Role.ADMINISTRATOR in self._session.greeting.roles)
+        here = self._session.greeting
+        page = PeoplePage(may_change=Role.ADMINISTRATOR in here.roles, own_uid=here.person.uid)
+        page.save_asked.connect(partial(self._save, page))
         page.enrol_asked.connect(self._enrol)
         page.revoke_asked.connect(taking(PersonView, self._revoke))
+
+        def look() -> None:
+            self._lane.call(partial(people.listed, self._session), page.show_people, partial(_told, page))
+
+        page.refresh_asked.connect(look)
         self._window.show_page(page)
-
-        def came(found: list[PersonView]) -> None:
-            page.show_people(found)
-            self._window.reorder()
-
-        self._lane.call(partial(people.listed, self._session), came, page.tell)
+        look()
 
     def _enrol(self) -> None:
         page = EnrolPage()
         page.left.connect(self._people)
 
-        def refused(problem: Problem) -> None:
-            page.main.stop()
-            page.tell(problem)
-
         def asked(wanted: Enrol) -> None:
-            self._lane.call(partial(people.enrol, self._session, wanted), lambda _person: self._people(), refused)
+            self._lane.call(partial(people.enrol, self._session, wanted), lambda _person: self._people(), page.refuse)
 
         page.asked.connect(taking(Enrol, asked))
         self._window.show_page(page)
@@ -83,13 +95,9 @@ class Places(QObject):
         page = RevokePage(person)
         page.left.connect(self._people)
 
-        def refused(problem: Problem) -> None:
-            page.main.stop()
-            page.tell(problem)
-
         def asked(reason: str) -> None:
             work = partial(people.revoke, self._session, person.person.uid, reason)
-            self._lane.call(work, lambda _person: self._people(), refused)
+            self._lane.call(work, lambda _person: self._people(), page.refuse)
 
         page.asked.connect(asked)
         self._window.show_page(page)
@@ -100,13 +108,13 @@ class Places(QObject):
         page = DevicePage()
         page.unlock_asked.connect(partial(unlock, self._window, self._desk, self._device))
         page.lock_asked.connect(partial(self._lock, page))
+
+        def look() -> None:
+            self._lane.call(partial(device.state, self._session), page.show_state, partial(_told, page))
+
+        page.refresh_asked.connect(look)
         self._window.show_page(page)
-
-        def came(state: DeviceState) -> None:
-            page.show_state(state)
-            self._window.reorder()
-
-        self._lane.call(partial(device.state, self._session), came, page.tell)
+        look()
 
     def _lock(self, page: DevicePage) -> None:
         def refused(problem: Problem) -> None:
@@ -114,3 +122,8 @@ class Places(QObject):
             page.tell(problem)
 
         self._lane.call(partial(device.lock, self._session), page.show_state, refused)
+
+
+def _told(page: KeysPage | PeoplePage | DevicePage, problem: Problem) -> None:
+    page.refresh.stop()
+    page.tell(problem)

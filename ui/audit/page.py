@@ -15,7 +15,7 @@ from PySide6.QtWidgets import QBoxLayout, QHBoxLayout, QStackedWidget, QVBoxLayo
 
 from hsm_console.client import audit
 from hsm_console.client.session import Session
-from hsm_console.domain.errors import NOTHING_DONE, ConsoleError, EnvironmentFault, Problem
+from hsm_console.domain.errors import Problem
 from hsm_console.domain.messages.audit import EntryDetail, Head, VerifyProgress
 from hsm_console.domain.messages.ceremony import ReceiptView
 from ui.audit.entries import EntryModel
@@ -24,6 +24,7 @@ from ui.audit.panels import RECORD, VERIFICATION, SidePanel
 from ui.audit.rows import Filter
 from ui.audit.table import EntryTable
 from ui.calls import Calls, Lane
+from ui.saving import write
 from ui.shell.page import Page
 from ui.texts import tr
 from ui.theme.engine import engine
@@ -319,24 +320,7 @@ class AuditPage(Page):
 
 def _save_receipt(session: Session, seq: int, form: str, path: Path) -> Path:
     """Raises ConsoleError: the gateway's, or `file-not-written`."""
-    data = audit.receipt_file(session, seq, form)
-    try:
-        path.write_bytes(data)
-    except OSError as error:
-        raise _not_written(path, error) from error
-    return path
-
-
-def _not_written(path: Path, error: OSError) -> ConsoleError:
-    return EnvironmentFault(
-        Problem(
-            code="file-not-written",
-            what=tr("The receipt was made, but the file could not be written."),
-            key_state=NOTHING_DONE,
-            todo=tr("Choose another place, for example a medium that is not full, and save it again."),
-            details={"path": str(path), "error": str(error)},
-        )
-    )
+    return write(path, audit.receipt_file(session, seq, form))
 
 
 def _no_result() -> Problem:

@@ -1,38 +1,45 @@
-"""Who is enrolled. The administrator enrols (from a request made elsewhere) and revokes."""
+"""Who is enrolled: roles, certificate, end date; the administrator enrols and revokes."""
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QCheckBox, QFileDialog, QVBoxLayout
+from PySide6.QtWidgets import QFileDialog, QFrame, QVBoxLayout, QWidget
 
-from hsm_console.domain.messages.people import Enrol, PersonView
-from hsm_console.domain.people import Person, Role
+from hsm_console.domain.messages.people import PersonView
 from ui import texts
-from ui.ceremony.step_page import commit_warning
 from ui.shell.page import Page
 from ui.texts import tr
-from ui.widgets.basics import button, card, clear, label, row
+from ui.theme.engine import engine
+from ui.widgets.basics import button, card, clear, label, marked, row
 from ui.widgets.busy import BusyButton
-from ui.widgets.field import choice, line
 from ui.widgets.person import PersonChip
-from ui.widgets.typed_word import TypedWord
+from ui.widgets.problem import notice
 
-REASONS = ("keyCompromise", "affiliationChanged", "superseded", "cessationOfOperation", "unspecified")
+_DAY_MS = 86_400_000
+_SOON_DAYS = 30
 
 
 class PeoplePage(Page):
     enrol_asked = Signal()
     revoke_asked = Signal(object)  # PersonView
+    refresh_asked = Signal()
+    save_asked = Signal(str, object)  # text of the file, Path
 
-    def __init__(self, *, may_change: bool) -> None:
+    def __init__(self, *, may_change: bool, own_uid: str = "") -> None:
+        """own_uid: who is logged in; nobody revokes herself."""
         super().__init__(tr("People"), tr("Those whom the signed roster knows, and the roles it grants them."))
-        self._may_change = may_change
+        self._may_change, self._own = may_change, own_uid
         self._box = QVBoxLayout()
-        self._box.setSpacing(12)
+        self._box.setSpacing(engine().px(12))
         self.add(self._box)
         self._box.addWidget(label(tr("Asking the gateway."), "hint"))
+        self.refresh = BusyButton(tr("Look &again"), "")
+        self.refresh.pressed.connect(self._look_again)
+        self.aside(self.refresh)
+        self.first = self.refresh
         if may_change:
             enrol = button(tr("&Enrol a person…"), "act")
             enrol.clicked.connect(self.enrol_asked)
@@ -40,119 +47,90 @@ class PeoplePage(Page):
             self.first = enrol
 
     def show_people(self, people: list[PersonView]) -> None:
+        self.refresh.stop()
+        self.problem.clear()
         clear(self._box)
-        for person in people:
-            frame, box = card(margins=14)
-            state = tr("revoked") if person.revoked else tr("valid until {day}", day=texts.day(person.not_after_ms))
-            note = f"{texts.roles(person.roles)} · {person.person.uid} · {state}"
-            line_ = row(PersonChip(person.person.name, note=note), stretch_last=True)
-            if self._may_change and not person.revoked:
-                revoke = button(tr("Revoke…"), name=tr("Revoke {name}", name=person.person.name))
-                revoke.clicked.connect(lambda _checked=False, p=person: self.revoke_asked.emit(p))
-                line_.addWidget(revoke, 0, Qt.AlignmentFlag.AlignVCenter)
-            box.addLayout(line_)
-            self._box.addWidget(frame)
+        if not people:
+            self._box.addWidget(label(tr("Nobody is enrolled."), "hint"))
+        for person in (p for p in people if not p.revoked):
+            self._box.addWidget(self._card(person))
+        revoked = [p for p in people if p.revoked]
+        if revoked:
+            self._box.addWidget(label(tr("Revoked"), "heading"))
+        for person in revoked:
+            self._box.addWidget(self._card(person))
 
+    def saved(self, path: Path) -> None:
+        done = notice(tr("Saved: {path}", path=path), look="done", icon="check", colour="good")
+        self._box.insertWidget(0, done)
+        self.area.ensureVisible(0, 0)
 
-class EnrolPage(Page):
-    """The person's key is made where she keeps it; only her request comes here."""
+    def _card(self, person: PersonView) -> QFrame:
+        frame, box = card(margins=14)
+        frame.setAccessibleName(f"{person.person.name}: {texts.roles(person.roles)}, {_state(person)}")
+        words = QWidget()
+        inner = QVBoxLayout(words)
+        inner.setContentsMargins(0, 0, 0, 0)
+        inner.setSpacing(engine().px(4))
+        note = f"{texts.roles(person.roles)} · {person.person.uid}"
+        inner.addWidget(PersonChip(person.person.name, note=note))
+        icon, colour = _mark(person)
+        inner.addLayout(marked(icon, colour, label(_state(person)), size=18))
+        serial = tr("Certificate {serial}", serial=texts.grouped(person.serial))
+        inner.addWidget(label(serial, "small", selectable=True))
+        line = row(words, stretch_last=True)
+        line.setStretch(0, 1)
+        for made in self._buttons(person):
+            line.addWidget(made, 0, Qt.AlignmentFlag.AlignVCenter)
+        box.addLayout(line)
+        return frame
 
-    asked = Signal(object)  # Enrol
-    left = Signal()
+    def _buttons(self, person: PersonView) -> list[QWidget]:
+        made: list[QWidget] = []
+        name = person.person.name
+        if person.certificate_pem:
+            save = button(tr("Save the certificate…"), name=tr("Save the certificate of {name}", name=name))
+            save.clicked.connect(lambda _checked=False, p=person: self._choose(p))
+            made.append(save)
+        if self._may_change and not person.revoked and person.person.uid != self._own:
+            revoke = button(tr("Revoke…"), name=tr("Revoke {name}", name=name))
+            revoke.clicked.connect(lambda _checked=False, p=person: self.revoke_asked.emit(p))
+            made.append(revoke)
+        return made
 
-    def __init__(self) -> None:
-        super().__init__(
-            tr("Enrol a person"),
-            tr(
-                "She brings a certificate request, made with her own key on her own medium. Check her face, not only the file."
-            ),
-        )
-        frame, box = card()
-        self.name = line(tr("&Name"), hint=tr("As it shall stand in the minutes."))
-        self.uid = line(tr("&Short name"), hint=tr("Small letters, digits, dots, dashes: a.turing"))
-        self.csr = line(tr("Certificate re&quest"), hint=tr("A file in PEM form."))
-        choose = button(tr("&Choose a file…"))
-        choose.clicked.connect(self._choose)
-        for part in (self.name, self.uid):
-            box.addWidget(part)
-        box.addWidget(label(tr("Roles"), "label"))
-        self.roles: dict[Role, QCheckBox] = {}
-        for role in Role:
-            tick = QCheckBox(texts.role(role))
-            tick.setAccessibleName(texts.role(role))
-            self.roles[role] = tick
-            box.addWidget(tick)
-        box.addWidget(self.csr)
-        box.addLayout(row(choose))
-        self.add(frame)
-        self.back = button(tr("&Back"))
-        self.back.clicked.connect(self.left)
-        self.main = BusyButton(tr("&Issue her certificate"))
-        self.main.pressed.connect(self._go)
-        self.aside(self.back)
-        self.act(self.main)
-        self.first = self.name.control
-
-    def _choose(self) -> None:
-        dialog = QFileDialog(self, tr("Choose the certificate request"))
+    def _choose(self, person: PersonView) -> None:
+        dialog = QFileDialog(self, tr("Save a copy"))
+        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
         dialog.setOption(QFileDialog.Option.DontUseNativeDialog)
-        dialog.fileSelected.connect(self.csr.set_text)
+        dialog.selectFile(f"{person.person.uid}.crt")
+        dialog.fileSelected.connect(lambda chosen: self.save_asked.emit(person.certificate_pem, Path(chosen)))
         dialog.open()
 
-    def _go(self) -> None:
-        for field in (self.name, self.uid, self.csr):
-            field.clear_error()
-            if not field.text().strip():
-                field.show_error(tr("This is needed."))
-                field.setFocus()
-                return
-        try:
-            csr = Path(self.csr.text().strip()).expanduser().read_text(encoding="ascii")
-        except (OSError, UnicodeDecodeError):
-            self.csr.show_error(tr("This file cannot be read as a request in PEM form."))
-            self.csr.setFocus()
-            return
-        person = Person(uid=self.uid.text().strip(), name=self.name.text().strip())
-        granted = tuple(role for role, tick in self.roles.items() if tick.isChecked())
-        self.main.start()
-        self.asked.emit(Enrol(person=person, roles=granted, csr=csr))
+    def _look_again(self) -> None:
+        self.refresh.start()
+        self.refresh_asked.emit()
 
 
-class RevokePage(Page):
-    """Irreversible: a revoked certificate never comes back."""
+def _days_left(person: PersonView) -> int:
+    return (person.not_after_ms - time.time_ns() // 1_000_000) // _DAY_MS
 
-    asked = Signal(str)  # CRLReason name
-    left = Signal()
 
-    def __init__(self, person: PersonView) -> None:
-        super().__init__(tr("Revoke {name}", name=person.person.name))
-        self.add(
-            commit_warning(
-                tr(
-                    "{name} cannot log in any more, from this moment. A new certificate needs a new enrolment.",
-                    name=person.person.name,
-                )
-            )
-        )
-        names = (tr("Her key may be known to others"), tr("She has left, or changed her duty"), tr("A newer one replaces it"),
-                 tr("It is no longer needed"), tr("Without a reason given"))  # fmt: skip
-        self.reason = choice(tr("&Reason"), list(zip(names, REASONS, strict=True)))
-        self.word = TypedWord(tr("revoke"))
-        self.add(self.reason)
-        self.add(self.word)
-        self.back = button(tr("&Do nothing"))
-        self.back.clicked.connect(self.left)
-        self.main = BusyButton(tr("&Revoke this certificate"), "commit")
-        self.main.set_allowed(False)
-        self.word.matched.connect(self.main.set_allowed)
-        self.main.pressed.connect(self._go)
-        self.act(self.back, self.main)
-        self.first = self.back
+def _state(person: PersonView) -> str:
+    day = texts.day(person.not_after_ms)
+    if person.revoked:
+        return tr("Revoked: this certificate opens nothing any more.")
+    left = _days_left(person)
+    if left < 0:
+        return tr("Expired on {day}: no log-in until she is enrolled anew.", day=day)
+    if left <= _SOON_DAYS:
+        return tr("Valid until {day}; enrol anew before that.", day=day)
+    return tr("Valid until {day}", day=day)
 
-    def _go(self) -> None:
-        from PySide6.QtWidgets import QComboBox
 
-        combo = self.reason.control
-        if self.word.is_right and isinstance(combo, QComboBox):
-            self.main.start()
-            self.asked.emit(str(combo.currentData()))
+def _mark(person: PersonView) -> tuple[str, str]:
+    if person.revoked:
+        return "cross", "bad"
+    left = _days_left(person)
+    if left < 0:
+        return "alert", "bad"
+    return ("clock", "warn") if left <= _SOON_DAYS else ("check", "good")
