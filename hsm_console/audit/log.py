@@ -6,7 +6,6 @@ transaction: whoever gets the write lock commits for all that wait (group commit
 
 from __future__ import annotations
 
-import collections
 import hashlib
 import os
 import sqlite3
@@ -21,6 +20,7 @@ from hsm_console.audit.checkpoint import Checkpoint, CheckpointSigner
 from hsm_console.audit.cose import RootSignature
 from hsm_console.audit.heads import Heads
 from hsm_console.audit.tree import Nodes, inclusion_proof, leaf_hash
+from hsm_console.audit.turns import Turn, Turns
 from hsm_console.audit.view import LogView
 from hsm_console.domain.clock import Clock
 from hsm_console.domain.errors import ConsoleError, Problem
@@ -33,17 +33,17 @@ Expect = Callable[[sqlite3.Connection], None]
 """Runs inside the transaction before anything is inserted; raises a ConsoleError to refuse."""
 
 
-class _Request:
+class _Request(Turn):
     """One call of `append` on its way through a shared transaction."""
 
-    __slots__ = ("done", "drafts", "error", "expect", "records")
+    __slots__ = ("drafts", "error", "expect", "records")
 
     def __init__(self, drafts: Sequence[Draft], expect: Expect | None) -> None:
+        super().__init__()
         self.drafts = drafts
         self.expect = expect
         self.records: tuple[Recorded, ...] = ()
         self.error: BaseException | None = None
-        self.done = False
 
 
 class _State(msgspec.Struct):
@@ -74,7 +74,7 @@ class AuditLog(LogView):
         self.chain_uid = chain_uid
         self._clock = clock
         self._projections = (projection.EntryRows(), *projections)
-        self._queue: collections.deque[_Request] = collections.deque()
+        self._turns: Turns[_Request] = Turns()
         self._write_lock = threading.Lock()
         self._grown = threading.Condition()
         self._lock = store.WriterLock(path)
@@ -117,10 +117,7 @@ class AuditLog(LogView):
         usable as soon as its cause is gone. Signing a due checkpoint never makes this fail.
         """
         request = _Request(drafts, expect)
-        self._queue.append(request)
-        with self._write_lock:
-            if not request.done:
-                self._commit_waiting()
+        self._turns.take(request, self._commit)
         if request.error is not None:
             raise request.error
         with self._grown:
@@ -129,10 +126,12 @@ class AuditLog(LogView):
             self._heads.after_append(request.records[-1].seq + 1, critical=any(item.critical for item in drafts))
         return request.records
 
-    def _commit_waiting(self) -> None:
-        batch: list[_Request] = []
-        while self._queue:
-            batch.append(self._queue.popleft())
+    def _commit(self, batch: list[_Request]) -> None:
+        """One transaction for all callers that wait. Their errors go to them; nothing is raised but interrupts."""
+        with self._write_lock:
+            self._commit_locked(batch)
+
+    def _commit_locked(self, batch: list[_Request]) -> None:
         try:
             conn = self._usable()
             with store.told(self.path):
@@ -146,9 +145,6 @@ class AuditLog(LogView):
                 raise
         else:
             self._state = state
-        finally:
-            for request in batch:
-                request.done = True
 
     def _write_batch(self, conn: sqlite3.Connection, batch: list[_Request]) -> _State:
         edge = self._state.edge.copy()
