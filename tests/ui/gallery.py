@@ -14,6 +14,7 @@ from pathlib import Path
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
 
+import places
 import samples as s
 from PySide6.QtWidgets import QApplication
 
@@ -100,7 +101,7 @@ def everything() -> dict[str, tuple[Callable[[], Page], object]]:
         lambda: StatementPage("Grace Hopper", s.STATEMENT, sign_off=True),
         s.ceremony("sign-off"),
     )
-    return found | {name: (make, None) for name, make in _plain().items()}
+    return found | {name: (make, None) for name, make in (_plain() | places.simple()).items()}
 
 
 def _plain() -> dict[str, Callable[[], Page]]:

@@ -107,7 +107,6 @@ class CeremonyRun(QObject):
         if page_key(view) == self._key and self._page is not None:
             if isinstance(self._page, StepPage):
                 self._page.refresh(view)
-                self._window.reorder()
             return
         self._turn()
 

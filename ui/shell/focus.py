@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 
 from PySide6.QtCore import Qt
@@ -33,8 +32,11 @@ def _of_layout(layout: QLayout) -> Iterator[QWidget]:
             yield from _of_layout(inner)
 
 
-def set_order(root: QWidget) -> None:
-    """Chain the tab order of everything below `root`."""
-    widgets = list(reading_order(root))
-    for one, following in itertools.pairwise(widgets):
-        QWidget.setTabOrder(one, following)
+def neighbour(root: QWidget, current: QWidget | None, *, forward: bool) -> QWidget | None:
+    """Where Tab leads from `current`; the first or last when the focus is nowhere. None when nothing can be reached."""
+    order = [w for w in reading_order(root) if w.isVisible() and w.isEnabled()]
+    if not order:
+        return None
+    if current not in order:
+        return order[0] if forward else order[-1]
+    return order[(order.index(current) + (1 if forward else -1)) % len(order)]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QMainWindow, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QFrame, QHBoxLayout, QMainWindow, QPushButton, QVBoxLayout, QWidget
 
 from hsm_console.domain.messages.session import Workspace
-from ui.shell.focus import set_order
+from ui.shell.focus import neighbour
 from ui.shell.page import Page
 from ui.texts import tr
 from ui.theme.engine import engine
@@ -103,16 +103,20 @@ class Window(QMainWindow):
         self._page = page
         self._place.addWidget(page)
         page.show()
-        self.reorder()
         self.setWindowTitle(f"{page.title} – HSM Console")
         if page.first is not None:
             page.first.setFocus()
 
-    def reorder(self) -> None:
-        """After a page grew or lost controls."""
-        central = self.centralWidget()
-        if central is not None:
-            set_order(central)
+    def focusNextPrevChild(self, forward: bool) -> bool:
+        """Tab follows the reading order of what is shown now, however the page came to look like this."""
+        root = self.centralWidget()
+        found = neighbour(root, QApplication.focusWidget(), forward=forward) if root is not None else None
+        if found is None:
+            return False
+        found.setFocus(Qt.FocusReason.TabFocusReason if forward else Qt.FocusReason.BacktabFocusReason)
+        if self._page is not None and self._page.isAncestorOf(found) and not self._page.bar.isAncestorOf(found):
+            self._page.area.ensureWidgetVisible(found, 0, engine().px(60))
+        return True
 
     def show_workspace(self, workspace: Workspace) -> None:
         self.banner.tell(workspace)

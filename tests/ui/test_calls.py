@@ -1,0 +1,85 @@
+"""Background calls: results on the screen's thread, late ones dropped, no stall while they run."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+
+from PySide6.QtCore import QElapsedTimer, QTimer
+
+from hsm_console.domain.errors import EnvironmentFault, Problem
+from ui.calls import Calls, Lane
+
+STALL_MS = 50
+
+
+def test_the_result_comes_back_on_the_screens_thread(qtbot, calls: Calls) -> None:
+    seen: list[tuple[int, bool]] = []
+    Lane(calls).call(lambda: 7, lambda n: seen.append((n, threading.current_thread() is threading.main_thread())), print)
+    qtbot.waitUntil(lambda: bool(seen))
+    assert seen == [(7, True)]
+
+
+def test_a_failure_is_told_as_its_problem(qtbot, calls: Calls) -> None:
+    problem = Problem(code="no-token", what="The token is gone.", todo="Insert it.")
+    told: list[Problem] = []
+
+    def fail() -> None:
+        raise EnvironmentFault(problem)
+
+    Lane(calls).call(fail, lambda _none: None, told.append)
+    qtbot.waitUntil(lambda: bool(told))
+    assert told == [problem]
+
+
+def test_a_fault_of_ours_is_told_too(qtbot, calls: Calls) -> None:
+    told: list[Problem] = []
+    Lane(calls).call(lambda: 1 // 0, lambda _n: None, told.append)
+    qtbot.waitUntil(lambda: bool(told))
+    assert told[0].code == "unexpected"
+    assert "ZeroDivisionError" in told[0].details["error"]
+
+
+def test_a_late_answer_is_not_heard(qtbot, calls: Calls) -> None:
+    lane, gate, heard = Lane(calls), threading.Event(), []
+    lane.call(gate.wait, heard.append, heard.append)
+    lane.forget()
+    gate.set()
+    lane.call(lambda: "fresh", heard.append, heard.append)
+    qtbot.waitUntil(lambda: "fresh" in heard)
+    qtbot.wait(50)
+    assert heard == ["fresh"]
+
+
+def test_what_must_not_be_interrupted_says_so(qtbot, calls: Calls) -> None:
+    gate, done = threading.Event(), []
+    Lane(calls).call(gate.wait, done.append, done.append, guard="The module makes a key.")
+    assert calls.guards == ("The module makes a key.",)
+    gate.set()
+    qtbot.waitUntil(lambda: bool(done))
+    assert calls.guards == ()
+
+
+def test_the_screen_does_not_stall_while_workers_compute(qtbot, calls: Calls) -> None:
+    gaps: list[int] = []
+    clock, timer = QElapsedTimer(), QTimer()
+    timer.setInterval(5)
+    timer.timeout.connect(lambda: gaps.append(clock.restart()))
+    finished: list[object] = []
+
+    def compute() -> str:
+        digest, end = b"", time.monotonic() + 0.8
+        while time.monotonic() < end:
+            digest = hashlib.sha256(digest + bytes(1000)).digest()
+            sum(range(2000))
+        return digest.hex()
+
+    clock.start()
+    timer.start()
+    Lane(calls).call(compute, finished.append, finished.append)
+    qtbot.waitUntil(lambda: bool(finished), timeout=5000)
+    timer.stop()
+    gaps.sort()
+    assert len(gaps) > 40
+    assert gaps[int(len(gaps) * 0.99) - 1] <= STALL_MS

@@ -1,0 +1,105 @@
+"""What holds for every page: names for screen readers, Tab reaches everything in reading order, Enter is harmless."""
+
+from __future__ import annotations
+
+import gallery
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QKeySequence
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QApplication,
+    QComboBox,
+    QLabel,
+    QLineEdit,
+    QPlainTextEdit,
+    QProgressBar,
+    QPushButton,
+)
+
+from ui.shell.focus import reading_order
+from ui.texts import PseudoTranslator
+
+CONTROLS = (QAbstractButton, QLineEdit, QComboBox, QPlainTextEdit, QProgressBar)
+ALL = gallery.everything()
+
+
+@pytest.fixture(params=sorted(ALL))
+def window(request, qtbot, theme):
+    make, view = ALL[request.param]
+    shown = gallery.window_with(make, view)
+    qtbot.addWidget(shown)
+    shown.activateWindow()
+    qtbot.waitExposed(shown)
+    return shown
+
+
+def test_every_control_has_a_name(window) -> None:
+    nameless = [
+        f"{type(c).__name__} {c.objectName()}"
+        for kind in CONTROLS
+        for c in window.findChildren(kind)
+        if not c.accessibleName() and not (isinstance(c, QAbstractButton) and c.text()) and c.focusPolicy() & Qt.FocusPolicy.TabFocus
+    ]
+    assert nameless == []
+
+
+def test_tab_reaches_everything_and_comes_round(window, qtbot) -> None:
+    root = window.centralWidget()
+    wanted = [w for w in reading_order(root) if w.isVisible() and w.isEnabled()]
+    wanted[0].setFocus()
+    met = []
+    for _ in wanted:
+        met.append(QApplication.focusWidget())
+        window.focusNextPrevChild(True)
+    assert met == wanted
+    assert QApplication.focusWidget() is wanted[0]
+    for button in window.findChildren(QPushButton):
+        if button.isVisible() and button.isEnabled():
+            assert button in wanted
+
+
+def test_the_focus_begins_where_nothing_is_lost(window) -> None:
+    page = window.page
+    if page.first is None:
+        return
+    focus = QApplication.focusWidget()
+    assert focus is not None
+    assert page.isAncestorOf(focus)
+    assert focus.property("look") != "commit"
+
+
+def test_enter_presses_no_button(window, qtbot) -> None:
+    pressed: list[str] = []
+    for button in window.findChildren(QPushButton):
+        button.clicked.connect(lambda _c=False, b=button: pressed.append(b.text()))
+        if button.isVisible() and button.isEnabled():
+            button.setFocus()
+            QTest.keyClick(button, Qt.Key.Key_Return)
+    assert pressed == []
+
+
+def test_mnemonics_of_a_page_are_all_different(window) -> None:
+    keys = []
+    for button in window.page.findChildren(QPushButton):
+        if button.isVisible() and (sequence := QKeySequence.mnemonic(button.text())):
+            keys.append(sequence.toString())
+    for label in window.page.findChildren(QLabel):
+        if label.isVisible() and label.buddy() is not None and (sequence := QKeySequence.mnemonic(label.text())):
+            keys.append(sequence.toString())
+    assert sorted(set(keys)) == sorted(keys)
+
+
+def test_every_page_can_be_translated(qtbot, theme, qapp) -> None:
+    translator = PseudoTranslator()
+    qapp.installTranslator(translator)
+    try:
+        for name in ("welcome", "login", "home-empty-locked", "setup-1-place", "open-1-choose", "state-pause"):
+            make, _view = ALL[name]
+            page = make()
+            qtbot.addWidget(page)
+            plain = [b.text() for b in page.findChildren(QPushButton) if b.text() and not b.text().startswith("[")]
+            assert plain == [], name
+    finally:
+        qapp.removeTranslator(translator)

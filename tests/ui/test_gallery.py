@@ -1,0 +1,35 @@
+"""Every page in every theme is drawn into build/screens; looked at by people, checked here for being drawn at all."""
+
+from __future__ import annotations
+
+import gallery
+import pytest
+from PySide6.QtGui import QImage
+
+from ui.theme.engine import ThemeEngine
+from ui.theme.tokens import NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_gallery_is_drawn(theme: ThemeEngine, name: str) -> None:
+    drawn = list(gallery.pictures(themes=(name,)))
+    assert len(drawn) == len(gallery.everything())
+    for path in drawn:
+        image = QImage(str(path))
+        colours = {image.pixel(x, y) for x in range(0, image.width(), 7) for y in range(0, image.height(), 7)}
+        assert len(colours) > 8, path.name
+
+
+@pytest.mark.parametrize("scale", [150, 200])
+def test_pages_grow_and_stay_whole(theme: ThemeEngine, scale: int) -> None:
+    theme.zoom(scale)
+    try:
+        for name in ("login", "step-07-generate", "step-09-compare", "state-complete"):
+            make, view = gallery.everything()[name]
+            window = gallery.window_with(make, view)
+            window.resize(1280 * scale // 100, 860 * scale // 100)
+            path = gallery.OUT / f"{name}--scale-{scale}.png"
+            assert window.grab().save(str(path))
+            window.close()
+    finally:
+        theme.zoom(100)
