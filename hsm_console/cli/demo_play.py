@@ -88,10 +88,11 @@ class Play:
         return self._act(view, step)
 
     def _count(self, view: CeremonyView, step: StepView) -> None:
-        """A step that does not pass again and again is not put up with."""
-        mark = f"{step.id} {view.revision}"
+        """A step that does not pass again and again is not put up with; votes and signatures are one turn each."""
+        taken = len(view.sign_offs) + (len(view.quorum.approvals) if view.quorum else 0)
+        mark = f"{step.id} {taken} {self._stage.interruptions}"
         self._turns[mark] = self._turns.get(mark, 0) + 1
-        if self._turns[mark] > MAX_MISSES and step.status is not StepStatus.WORKING:
+        if self._turns[mark] > MAX_MISSES:
             self._stuck(view, step.title)
 
     @staticmethod

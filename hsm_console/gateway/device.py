@@ -102,7 +102,11 @@ class Device:
             return self._open().describe()
 
     def _open(self) -> Hsm:
-        if self._hsm is None or not getattr(self._hsm, "alive", True):
+        """The token's client; after a crash a new worker, locked."""
+        if self._hsm is not None and not getattr(self._hsm, "alive", True):
+            self._hsm.close()
+            self._hsm = None
+        if self._hsm is None:
             self._hsm = self._opener(self._binding)
         return self._hsm
 
