@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,11 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
 
 import samples as s
+from msgspec.structs import replace
 from PySide6.QtCore import QCoreApplication, QEvent, QEventLoop, QTimer
 
 from hsm_console.domain.errors import ConsoleError, Problem
+from hsm_console.domain.keys import Grade
 from hsm_console.domain.messages.audit import (
     EntryDetail,
     EntryPage,
@@ -31,7 +34,9 @@ from hsm_console.domain.messages.audit import (
     VerifyProgress,
     VerifyReport,
 )
-from hsm_console.domain.messages.ceremony import ReceiptView
+from hsm_console.domain.messages.ceremony import KeyView, ReceiptView
+from hsm_console.domain.messages.people import PersonView
+from hsm_console.domain.messages.session import DeviceState
 
 WHO = ("Charlotte Babbage", "Alan Turing", "Grace Hopper", "")
 KINDS = (
@@ -238,6 +243,78 @@ def audit_pages() -> dict[str, Callable[[list[Callable[[], None]]], Any]]:
     }
 
 
+PINS = {
+    "final-try": {"user_pin_low": True, "user_pin_final_try": True},
+    "low": {"user_pin_low": True},
+    "locked": {"user_pin_locked": True},
+}
+MISSING = Problem(
+    code="token-missing",
+    what="No module with the serial number 4F00A1 is connected.",
+    key_state="The keys are where they were: in the module.",
+    todo="Connect it, then look again.",
+)
+
+
+def device(unlocked: bool = False, problem: Problem | None = None, **more: Any) -> DeviceState:
+    simulated = more.pop("simulated", True)
+    info = replace(s.DEVICE, simulated=simulated, **more)
+    return DeviceState(unlocked=unlocked, device=info, problem=problem)
+
+
+def hardware(**more: Any) -> DeviceState:
+    info = {"vendor": "Thales", "model": "Luna 7", "serial": "1238696044953", "firmware": "7.8.4", "hardware": "1.2"}
+    return device(simulated=False, remarks=(), **info, **more)
+
+
+def certified() -> KeyView:
+    pem = "-----BEGIN CERTIFICATE-----\nMIIBfzCCASWgAwIBAgIUJ\n-----END CERTIFICATE-----\n"
+    return replace(s.key(), label="code-signing-2026", certificate_pem=pem, algorithm="rsa-3072", grade=Grade.C,
+                   grade_meaning=Grade.C.meaning, does_not_prove=Grade.C.does_not_prove,
+                   attributes=replace(s.key().attributes, always_sensitive=None, extractable=True))  # fmt: skip
+
+
+def people() -> list[PersonView]:
+    day = 86_400_000
+    now = time.time_ns() // 1_000_000
+    ends = [now + 300 * day, now + 12 * day, now - 2 * day]
+    found = []
+    for n, one in enumerate(s.people()):
+        serial = f"{0x1F3A5B7C9D2E4F60 * (n + 3):x}"
+        found.append(replace(one, not_after_ms=ends[n] if n < len(ends) else ends[0], revoked=n == 3, serial=serial))
+    return found
+
+
+def simple() -> dict[str, Callable[[], Any]]:
+    """Pages that show what they are given: keys, people, module."""
+    from ui.devices.few import FewAttemptsPage
+    from ui.devices.page import DevicePage
+    from ui.devices.words import pin_state
+    from ui.keys.page import KeysPage
+    from ui.people.enrol import EnrolPage
+    from ui.people.page import PeoplePage
+    from ui.people.revoke import RevokePage
+
+    def shown(page: Any, act: str, value: Any) -> Any:
+        getattr(page, act)(value)
+        return page
+
+    return {
+        "keys": lambda: shown(KeysPage(), "show_keys", [s.key(), certified()]),
+        "keys-none": lambda: shown(KeysPage(), "show_keys", []),
+        "keys-refused": lambda: shown(KeysPage(), "tell", DENIED),
+        "people": lambda: shown(PeoplePage(may_change=True, own_uid="c.babbage"), "show_people", people()),
+        "people-reader": lambda: shown(PeoplePage(may_change=False), "show_people", people()),
+        "people-enrol": EnrolPage,
+        "people-revoke": lambda: RevokePage(people()[1]),
+        "device-simulation": lambda: shown(DevicePage(), "show_state", device(unlocked=True)),
+        "device-hardware": lambda: shown(DevicePage(), "show_state", hardware(unlocked=True)),
+        "device-locked": lambda: shown(DevicePage(), "show_state", hardware(**PINS["low"])),
+        "device-missing": lambda: shown(DevicePage(), "show_state", DeviceState(unlocked=False, problem=MISSING)),
+        "device-few-attempts": lambda: FewAttemptsPage(pin_state(hardware(**PINS["final-try"]).device)),
+    }
+
+
 if __name__ == "__main__":
     from PySide6.QtWidgets import QApplication
 
@@ -248,5 +325,6 @@ if __name__ == "__main__":
     ThemeEngine(application)
     chosen = tuple(a for a in sys.argv[1:] if a not in NAMES)
     wanted = tuple(a for a in sys.argv[1:] if a in NAMES) or NAMES
-    for picture in pictures(audit_pages(), chosen, wanted):
+    makers = audit_pages() | {name: lambda _after, make=make: make() for name, make in simple().items()}
+    for picture in pictures(makers, chosen, wanted):
         sys.stdout.write(f"{picture}\n")

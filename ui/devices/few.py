@@ -26,7 +26,7 @@ class FewAttemptsPage(Page):
                   "security officer sets a new PIN, and some modules erase themselves.")  # fmt: skip
         self.add(commit_warning(text))
         self.add(label(tr("Whoever knows the PIN types it. Nobody tries PINs out.")))
-        self.word = TypedWord(tr("I know the PIN"))
+        self.word = TypedWord(tr("certain"))
         self.add(self.word)
         self.back = button(tr("&Leave it locked"))
         self.back.clicked.connect(self.left)

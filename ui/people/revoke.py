@@ -47,7 +47,7 @@ class RevokePage(Page):
             tr("It is no longer needed"),
             tr("Without a reason given"),
         )
-        self.reason = choice(tr("&Reason"), list(zip(names, REASONS, strict=True)))
+        self.reason = choice(tr("&Reason"), [(tr("Choose…"), ""), *zip(names, REASONS, strict=True)])
         self.word = TypedWord(tr("revoke"))
         self.add(self.reason)
         self.add(self.word)
@@ -66,7 +66,11 @@ class RevokePage(Page):
 
     def _go(self) -> None:
         combo = self.reason.control
-        if self.word.is_right and isinstance(combo, QComboBox):
+        self.reason.clear_error()
+        if isinstance(combo, QComboBox) and not combo.currentData():
+            self.reason.show_error(tr("Choose why; it stands in the list of revoked certificates for everybody."))
+            self.reason.setFocus()
+        elif self.word.is_right and isinstance(combo, QComboBox):
             self.main.start()
             self.asked.emit(str(combo.currentData()))
 

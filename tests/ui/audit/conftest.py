@@ -1,36 +1,11 @@
-# ruff: noqa: E402
 """The page of the log over a gateway in memory."""
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path[:0] = [str(Path(__file__).parents[1])]
-
 from places import Gateway, settle
-from PySide6.QtWidgets import QApplication
 
 from ui.audit.page import AuditPage
-from ui.calls import Calls
-from ui.theme.engine import ThemeEngine
-
-
-@pytest.fixture(scope="session")
-def qapp_args():
-    return ["hsm-console"]
-
-
-@pytest.fixture
-def calls(qtbot):
-    app = QApplication.instance()
-    if app.findChild(ThemeEngine) is None:
-        ThemeEngine(app)
-    made = Calls()
-    yield made
-    assert made.drain(3000)
 
 
 @pytest.fixture
@@ -39,7 +14,7 @@ def gateway():
 
 
 @pytest.fixture
-def page(qtbot, calls, gateway):
+def page(qtbot, theme, calls, gateway):
     made = AuditPage(gateway, calls)
     qtbot.addWidget(made)
     made.resize(1280, 800)

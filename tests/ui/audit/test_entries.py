@@ -22,7 +22,7 @@ def text(model: EntryModel, row: int, column: int) -> str:
 
 
 @pytest.fixture
-def model(calls, gateway):
+def model(theme, calls, gateway):
     made = EntryModel(gateway, calls)
     made.start(Filter())
     settle(lambda: made.rowCount() > 0)
@@ -46,7 +46,7 @@ def test_every_row_is_the_record_of_its_number(model, gateway):
         assert model.entry(row).seq == gateway.size - 1 - row
 
 
-def test_dragging_asks_for_few_pages(calls):
+def test_dragging_asks_for_few_pages(theme, calls):
     gateway = Gateway(MILLION)
     model = EntryModel(gateway, calls)
     model.start(Filter())
@@ -58,7 +58,7 @@ def test_dragging_asks_for_few_pages(calls):
     model.lane.forget()
 
 
-def test_memory_is_bounded(calls):
+def test_memory_is_bounded(theme, calls):
     rows = Rows(MILLION, Filter())
     gateway = Gateway(MILLION)
     for page in range(200):
@@ -77,7 +77,7 @@ def test_growth_keeps_every_record_in_its_row(model, gateway):
     assert model.entry(0).seq == gateway.size - 1
 
 
-def test_a_selection_grows_as_one_scrolls(calls):
+def test_a_selection_grows_as_one_scrolls(theme, calls):
     gateway = Gateway(4_000)
     model = EntryModel(gateway, calls)
     model.start(Filter(kind="device-unlock-refused"))
@@ -122,7 +122,7 @@ def _jumps(page: AuditPage) -> tuple[float, float]:
     return sorted(walls)[at], sorted(processors)[at]
 
 
-def test_jumping_in_a_million_records(qtbot, calls):
+def test_jumping_in_a_million_records(qtbot, theme, calls):
     page = AuditPage(Gateway(MILLION), calls)
     qtbot.addWidget(page)
     page.resize(1280, 800)
@@ -134,7 +134,7 @@ def test_jumping_in_a_million_records(qtbot, calls):
     assert processor <= 50
 
 
-def test_growing_a_million_is_quick(calls):
+def test_growing_a_million_is_quick(theme, calls):
     gateway = Gateway(MILLION)
     model = EntryModel(gateway, calls)
     model.start(Filter())

@@ -173,7 +173,7 @@ def test_a_receipt_that_cannot_be_saved_says_what_to_do(page, tmp_path: Path):
     assert page.side.problem.problem.code == "file-not-written"
 
 
-def test_a_refusal_is_told_in_four_things_and_can_be_repeated(qtbot, calls, gateway):
+def test_a_refusal_is_told_in_four_things_and_can_be_repeated(qtbot, theme, calls, gateway):
     gateway.problem = DENIED
     page = AuditPage(gateway, calls)
     qtbot.addWidget(page)
@@ -186,7 +186,7 @@ def test_a_refusal_is_told_in_four_things_and_can_be_repeated(qtbot, calls, gate
     assert page.problem.problem is None
 
 
-def test_a_page_that_is_gone_hears_nothing(calls, gateway):
+def test_a_page_that_is_gone_hears_nothing(theme, calls, gateway):
     page = AuditPage(gateway, calls)
     page.show()
     page.deleteLater()
