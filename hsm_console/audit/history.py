@@ -28,7 +28,7 @@ class _Step(msgspec.Struct):
     shift_ms: int
 
 
-class LeanEvent(msgspec.Struct):
+class LeanEvent(msgspec.Struct, gc=False):
     """The few members of an event that matter for a log as a whole."""
 
     kind: str
@@ -61,7 +61,9 @@ class History:
     def step(
         self, seq: int, time_ms: int, boot: tuple[str, int], event: LeanEvent, *, critical: bool, person: bool
     ) -> None:
-        self._look_at_clock(seq, time_ms, boot)
+        before, self._clock = self._clock, (time_ms, *boot)
+        if before is None or before[1] != boot[0] or boot[1] < before[2] or time_ms - before[0] != boot[1] - before[2]:
+            self._look_at_clock(seq, time_ms, boot, before)
         self.last_kind = event.kind
         self._last_boottime = boot[1]
         handler = _HANDLERS.get(event.kind)
@@ -74,8 +76,9 @@ class History:
 
     # -- clock ------------------------------------------------------------------------------------------
 
-    def _look_at_clock(self, seq: int, time_ms: int, boot: tuple[str, int]) -> None:
-        before, self._clock = self._clock, (time_ms, *boot)
+    def _look_at_clock(
+        self, seq: int, time_ms: int, boot: tuple[str, int], before: tuple[int, str, int] | None
+    ) -> None:
         if before is None:
             return
         shift = time_ms - before[0]

@@ -6,7 +6,7 @@ signer or a proof builder may go on with the edge it took.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from hsm_console.audit.tree import HASH_BYTES, Nodes, fold_peaks, perfect_root
 
@@ -29,21 +29,26 @@ class Edge:
     def copy(self) -> Edge:
         return Edge(self.size, [list(level) for level in self.levels])
 
-    def push(self, leaf: bytes) -> Iterator[tuple[int, int, bytes]]:
-        """Add a leaf hash; yields (level, n, data) of each tile that became full."""
+    def push(self, leaf: bytes) -> Sequence[tuple[int, int, bytes]]:
+        """Add a leaf hash; (level, n, data) of each tile that became full."""
         self.size += 1
-        item, covered = leaf, 1
-        for level in range(len(self.levels) + 1):
-            if level == len(self.levels):
-                self.levels.append([])
+        hashes = self.levels[0]
+        hashes.append(leaf)
+        return self._roll_over() if len(hashes) == WIDTH else ()
+
+    def _roll_over(self) -> list[tuple[int, int, bytes]]:
+        full, covered = [], WIDTH
+        for level in range(len(self.levels)):
             hashes = self.levels[level]
-            hashes.append(item)
             if len(hashes) < WIDTH:
-                return
-            covered *= WIDTH
-            yield level, self.size // covered - 1, b"".join(hashes)
-            item = perfect_root(hashes)
+                break
+            full.append((level, self.size // covered - 1, b"".join(hashes)))
+            if level + 1 == len(self.levels):
+                self.levels.append([])
+            self.levels[level + 1].append(perfect_root(hashes))
             self.levels[level] = []
+            covered *= WIDTH
+        return full
 
     def peaks(self) -> Iterator[bytes]:
         """Roots of the tree's perfect subtrees, left to right."""

@@ -64,42 +64,42 @@ def _token_anchor(head: TokenHead) -> Anchor:
     return Anchor(kind="token", name="token", origin=head.origin, size=head.size, root=head.root)
 
 
-class _Fingerprint(msgspec.Struct):
+class _Fingerprint(msgspec.Struct, gc=False):
     value: str
 
 
-class _Previous(msgspec.Struct):
+class _Previous(msgspec.Struct, gc=False):
     fingerprint: _Fingerprint
 
 
-class _Attestation(msgspec.Struct):
+class _Attestation(msgspec.Struct, gc=False):
     chain_uid: str
     prev_event: _Previous | None = None
 
 
-class _Metadata(msgspec.Struct):
+class _Metadata(msgspec.Struct, gc=False):
     sequence: int
 
 
-class _Extension(msgspec.Struct):
+class _Extension(msgspec.Struct, gc=False):
     event: LeanEvent
     boottime_ms: int
     critical: bool = False
 
 
-class _Device(msgspec.Struct):
+class _Device(msgspec.Struct, gc=False):
     boot_uid: str
 
 
-class _User(msgspec.Struct):
+class _User(msgspec.Struct, gc=False):
     uid: str
 
 
-class _Actor(msgspec.Struct):
+class _Actor(msgspec.Struct, gc=False):
     user: _User | None = None
 
 
-class _Lean(msgspec.Struct):
+class _Lean(msgspec.Struct, gc=False):
     metadata: _Metadata
     time: int
     attestation: _Attestation
@@ -125,7 +125,7 @@ class Verifier:
         self._notes: Iterator[tuple[int, str]] = source.checkpoints()
         self._note = next(self._notes, None)
         self._next_stop = 0
-        self._chain_uid = ""
+        self._chain_uid: str | None = None
         self._previous = ""
         self._expected = 0
         self._time_ms = 0
@@ -179,18 +179,20 @@ class Verifier:
             add(Word.REWRITTEN, f"entry {seq} is {length} bytes of something that this log never writes", seq)
             body = b""
         self._leaf(seq, leaf_hash(body))
+        previous, self._previous = self._previous, sha256(body).hexdigest()
         try:
             lean = _lean.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError):
             if body:
                 add(Word.REWRITTEN, f"entry {seq} is not in the form of an entry", seq)
-            self._previous = sha256(body).hexdigest()
             return
-        self._chain(seq, lean)
-        self._previous = sha256(body).hexdigest()
+        link = lean.attestation.prev_event
+        if link is None or link.fingerprint.value != previous or self._break is not None or self._unnamed:
+            self._chain(seq, link.fingerprint.value if link else "", previous)
         if lean.metadata.sequence != seq:
             add(Word.GAP, f"the entry at {seq} was written as entry {lean.metadata.sequence}", seq)
-        self._belongs(seq, lean)
+        if lean.attestation.chain_uid != self._chain_uid:
+            self._belongs(seq, lean)
         self._time_ms = lean.time
         extension = lean.hsm_console
         boot = (lean.device.boot_uid, extension.boottime_ms)
@@ -198,7 +200,7 @@ class Verifier:
         self._history.step(seq, lean.time, boot, extension.event, critical=extension.critical, person=person)
 
     def _leaf(self, seq: int, leaf: bytes) -> None:
-        for anchor in self._indexed.get(seq, ()):
+        for anchor in self._indexed.get(seq, ()) if self._indexed else ():
             if leaf != anchor.leaf:
                 text = f"entry {seq} is not the one that the {anchor.name} proves"
                 self._findings.add(Word.REWRITTEN, text, seq)
@@ -220,11 +222,10 @@ class Verifier:
         wrong = [first + at for at, (mine, other) in enumerate(pairs) if mine != other]
         self._suspects.extend(wrong or [first])
 
-    def _chain(self, seq: int, lean: _Lean) -> None:
-        previous = lean.attestation.prev_event.fingerprint.value if lean.attestation.prev_event else ""
+    def _chain(self, seq: int, previous: str, expected: str) -> None:
         if self._unnamed:
-            self._name(last=previous != self._previous)
-        if previous == self._previous:
+            self._name(last=previous != expected)
+        if previous == expected:
             if self._break == seq - 1 and seq > 1:
                 self._blame(seq - 2)
             self._break = None
@@ -250,7 +251,9 @@ class Verifier:
             elif event.origin != self._vkey.name:
                 text = f"this is the log “{event.origin}”; the key is for “{self._vkey.name}”"
                 self._findings.add(Word.FOREIGN, text, 0)
-        elif lean.attestation.chain_uid != self._chain_uid:
+        else:
+            self._chain_uid = self._chain_uid or lean.attestation.chain_uid
+        if lean.attestation.chain_uid != self._chain_uid:
             self._findings.add(Word.FOREIGN, f"entry {seq} belongs to another log", seq)
 
     # -- sizes at which somebody signed or anchored a root ----------------------------------------------

@@ -25,6 +25,7 @@ from hsm_console.domain.errors import ConsoleError
 clock = forge.FixedClock(forge.START_MS + int(sys.argv[4]) * 10**6, sys.argv[4])
 log = AuditLog.open(Path(sys.argv[1]), chain_uid=forge.CHAIN_UID, clock=clock)
 log.set_signer(forge.Signer())
+log.append([forge.start("unclean")])
 print("ready", flush=True)
 for number in range(int(sys.argv[3])):
     try:
