@@ -35,7 +35,7 @@ def window(request, qtbot, theme):
     return shown
 
 
-def test_every_control_has_a_name(window) -> None:
+def names_for_every_control(window) -> None:
     nameless = [
         f"{type(c).__name__} {c.objectName()}"
         for kind in CONTROLS
@@ -45,7 +45,7 @@ def test_every_control_has_a_name(window) -> None:
     assert nameless == []
 
 
-def test_tab_reaches_everything_and_comes_round(window, qtbot) -> None:
+def tab_reaches_everything_and_comes_round(window) -> None:
     root = window.centralWidget()
     wanted = [w for w in reading_order(root) if w.isVisible() and w.isEnabled()]
     wanted[0].setFocus()
@@ -60,7 +60,7 @@ def test_tab_reaches_everything_and_comes_round(window, qtbot) -> None:
             assert button in wanted
 
 
-def test_the_focus_begins_where_nothing_is_lost(window) -> None:
+def the_focus_begins_where_nothing_is_lost(window) -> None:
     page = window.page
     if page.first is None:
         return
@@ -70,7 +70,7 @@ def test_the_focus_begins_where_nothing_is_lost(window) -> None:
     assert focus.property("look") != "commit"
 
 
-def test_enter_presses_no_button(window, qtbot) -> None:
+def enter_presses_no_button(window) -> None:
     pressed: list[str] = []
     for button in window.findChildren(QPushButton):
         button.clicked.connect(lambda _c=False, b=button: pressed.append(b.text()))
@@ -80,7 +80,7 @@ def test_enter_presses_no_button(window, qtbot) -> None:
     assert pressed == []
 
 
-def test_mnemonics_of_a_page_are_all_different(window) -> None:
+def mnemonics_are_all_different(window) -> None:
     keys = []
     for button in window.page.findChildren(QPushButton):
         if button.isVisible() and (sequence := QKeySequence.mnemonic(button.text())):
@@ -89,6 +89,15 @@ def test_mnemonics_of_a_page_are_all_different(window) -> None:
         if label.isVisible() and label.buddy() is not None and (sequence := QKeySequence.mnemonic(label.text())):
             keys.append(sequence.toString())
     assert sorted(set(keys)) == sorted(keys)
+
+
+def test_what_holds_for_every_page(window) -> None:
+    """One window for all five: making it costs more than asking it."""
+    names_for_every_control(window)
+    the_focus_begins_where_nothing_is_lost(window)
+    tab_reaches_everything_and_comes_round(window)
+    mnemonics_are_all_different(window)
+    enter_presses_no_button(window)
 
 
 def test_every_page_can_be_translated(qtbot, theme, qapp) -> None:
