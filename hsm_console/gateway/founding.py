@@ -175,8 +175,6 @@ def _discard(staging: Path) -> None:
 
 
 def _move(staging: Path, target: Path) -> None:
-    for name in ("token.began",):
-        (staging / name).unlink(missing_ok=True)
     _sync_tree(staging)
     try:
         staging.rename(target)
@@ -187,6 +185,8 @@ def _move(staging: Path, target: Path) -> None:
     descriptor = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
     os.fsync(descriptor)
     os.close(descriptor)
+    # Only now: without its mark, a staging folder with a token in it could not be told from somebody else's token.
+    (target / "token.began").unlink(missing_ok=True)
 
 
 def _sync_tree(root: Path) -> None:
