@@ -37,7 +37,7 @@ class ReceiptPanel(QWidget):
         self.saves = {
             "pdf": button(tr("Save the page to &print (PDF)…")),
             "png": button(tr("Save the p&icture (PNG)…")),
-            "tlog-proof": button(tr("Save the pr&oof (text)…")),
+            "tlog-proof": button(tr("Save the proof (&text)…")),
         }
         for form, made in self.saves.items():
             made.clicked.connect(lambda _checked=False, which=form: self._choose(which))

@@ -48,9 +48,8 @@ class EntryTable(QTableView):
     def _measure(self) -> None:
         width, line, focus = engine().px(3), engine().theme["line"], engine().theme["focus"]
         # As wide with the focus as without it: a border that grows would lie over the rows.
-        self.setStyleSheet(
-            f"QTableView {{ border: {width}px solid {line}; }} QTableView:focus {{ border-color: {focus}; }}"
-        )
+        plain = f"QTableView {{ border: {width}px solid {line}; outline: none; }}"
+        self.setStyleSheet(f"{plain} QTableView:focus {{ border-color: {focus}; }}")
         self.verticalHeader().setDefaultSectionSize(engine().px(ROW))
         for column, width in enumerate(_WIDTHS):
             if column != WHAT:
