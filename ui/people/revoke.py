@@ -53,7 +53,7 @@ class RevokePage(Page):
         self.add(self.word)
         self.back = button(tr("&Do nothing"))
         self.back.clicked.connect(self.left)
-        self.main = BusyButton(tr("Revoke this tr("&Revoke this certificate")certificate"), "commit")
+        self.main = BusyButton(tr("Revoke this &certificate"), "commit")
         self.main.set_allowed(False)
         self.word.matched.connect(self.main.set_allowed)
         self.main.pressed.connect(self._go)
