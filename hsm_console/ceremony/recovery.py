@@ -68,7 +68,10 @@ def _generated(intent: Recorded, event: OperationIntended, found: Sequence[KeyIn
         return _interrupted(intent, event, "foreign", text)
     half = [k for k in mine if k.attributes.token is None or (k.algorithm.is_pair and not k.spki)]
     if half or len(mine) < len(wanted):
-        text = f"{len(mine) - len(half)} of {len(wanted)} key(s) are whole; an incomplete one is in the module."
+        text = (
+            f"{len(mine) - len(half)} of {len(wanted)} key(s) are whole; an incomplete one is in the module. "
+            "Another attempt destroys it first."
+        )
         return _interrupted(intent, event, "partial", text)
     key = mine[0]
     return OperationSucceeded(

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
+from msgspec.structs import replace
 
 from hsm_console.ceremony import engine, recovery
 from hsm_console.ceremony import state as st
@@ -24,10 +25,10 @@ from hsm_console.domain import events as ev
 from hsm_console.domain.errors import ConsoleError, EnvironmentFault, ExitCode, Problem, VerificationFailed
 from hsm_console.domain.events import Draft, Operation, Recorded
 from hsm_console.domain.ids import object_id
-from hsm_console.domain.keys import Grade, KeySpec
+from hsm_console.domain.keys import Grade, KeyInfo, KeySpec
 from hsm_console.gateway import projections
 from hsm_console.gateway.core import Core, key_info, placed
-from hsm_console.gateway.services import second
+from hsm_console.gateway.services import remains, second
 from hsm_console.gateway.sessions import Session
 from hsm_console.hsm.keys import private_key
 from hsm_console.hsm.port import Hsm
@@ -47,6 +48,8 @@ class Operations:
         """Run one plan to its recorded end. Raises what the module raised; the outcome is recorded all the same."""
         core = self._core
         hsm = core.device.hsm()
+        if plan.operation is Operation.GENERATE:
+            state = self._clear_remains(hsm, state, plan, session, context)
         (intent,) = core.log.append([placed(plan.draft, session)], expect=unchanged(state))
         try:
             with core.device.working(f"{plan.operation.value} “{plan.label}”"):
@@ -57,10 +60,38 @@ class Operations:
             raise
         self._record(state.id, outcome, session, context)
 
-    def _record(self, ceremony_id: str, outcome: engine.Outcome, session: Session, context: Context) -> None:
+    def _clear_remains(self, hsm: Hsm, state: State, plan: HsmPlan, session: Session, context: Context) -> State:
+        """Destroy what earlier attempts left incomplete; each destruction is announced and recorded like any other."""
+        for key in self._remains(hsm, state, plan.step):
+            draft = remains.destruction(state, key, plan.step, plan.intent.attempt, session.actor)
+            (intent,) = self._core.log.append([placed(draft, session)], expect=unchanged(state))
+            try:
+                hsm.destroy(key.object_id)
+            except ConsoleError as error:
+                self._core.device.failed(error)
+                raise  # the intent stays open; what became of it is found out before the next answer
+            ending = recovery.classify(intent, hsm.find(object_id=key.object_id), grade=self._grade())
+            if isinstance(ending, ev.OperationSucceeded):
+                ending = replace(ending, recovered=False)
+            self._record(state.id, ending, session, context)
+            state = self._state(state.id)
+        return state
+
+    def _remains(self, hsm: Hsm, state: State, step: str) -> tuple[KeyInfo, ...]:
+        try:
+            return remains.of_attempts(hsm, state, step)
+        except ConsoleError as error:
+            self._core.device.failed(error)
+            raise
+
+    def _state(self, ceremony_id: str) -> State:
         with self._core.reading() as conn:
             state = projections.ceremony(conn, ceremony_id)
-        assert state is not None  # noqa: S101 - its intent was just appended
+        assert state is not None  # noqa: S101 - the caller holds it
+        return state
+
+    def _record(self, ceremony_id: str, outcome: engine.Outcome, session: Session, context: Context) -> None:
+        state = self._state(ceremony_id)
         drafts = engine.conclude(state, outcome, context, session.actor)
         self._core.log.append([placed(draft, session) for draft in drafts], expect=unchanged(state))
 

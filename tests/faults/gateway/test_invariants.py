@@ -102,6 +102,66 @@ def test_a_worker_killed_at_the_generation(spied: Any, helpers: Helpers, one_key
     one_key_each(house.workspace)
 
 
+def test_half_a_pair_is_destroyed_before_another_attempt(spied: Any, helpers: Helpers, one_key_each: Any) -> None:
+    """A crash inside C_GenerateKeyPair leaves half a pair, which blocks the label; the quorum's word removes it."""
+    gateway, spy, house = spied
+    ada = house.admin()
+    view = house.until(ada, house.open(ada), "generate")
+    objects = house.workspace / "token" / "simulation" / "objects"
+    before = set(objects.iterdir())
+
+    def crash() -> None:
+        os.kill(spy.real.pid, signal.SIGKILL)
+        made = sorted(set(objects.iterdir()) - before)
+        assert len(made) == 2
+        next(path for path in made if '"public"' in path.read_text()).unlink()
+
+    spy.after["generate"] = crash
+    helpers["refusal"](lambda: generate(house, ada, view))
+    helpers["refusal"](lambda: ceremonies.answer(ada, view.id, msg.RunChecks(step="generate", revision=view.revision)))
+    device.unlock(ada, Secret("user-pin-271828"))
+    now = ceremonies.view(ada, view.id)
+    assert now.key is None
+    assert now.deciding == "retry"
+    assert any("destroys it first" in line for line in now.approved)
+    for uid in ("claude", "whit"):
+        now = helpers["approve"](house.be(uid), now)
+    now = generate(house, ada, now)
+    assert now.key is not None
+    assert spy.calls.count("destroy") == 1
+    gateway.core.device.lock(None)
+    one_key_each(house.workspace)
+
+
+def test_a_late_key_of_an_earlier_attempt_stops_everything(spied: Any, helpers: Helpers) -> None:
+    """A module that finished after it had been given up: nothing is made beside that key, nothing destroyed."""
+    gateway, spy, house = spied
+    ada = house.admin()
+    view = house.until(ada, house.open(ada), "generate")
+    objects = house.workspace / "token" / "simulation" / "objects"
+    hidden = house.workspace.parent / "hidden"
+    hidden.mkdir()
+    before = set(objects.iterdir())
+
+    def crash() -> None:
+        os.kill(spy.real.pid, signal.SIGKILL)
+        for path in set(objects.iterdir()) - before:
+            path.rename(hidden / path.name)
+
+    spy.after["generate"] = crash
+    helpers["refusal"](lambda: generate(house, ada, view))
+    device.unlock(ada, Secret("user-pin-271828"))
+    now = ceremonies.view(ada, view.id)
+    assert now.deciding == "retry"
+    for uid in ("claude", "whit"):
+        now = helpers["approve"](house.be(uid), now)
+    for path in hidden.iterdir():
+        path.rename(objects / path.name)
+    assert helpers["refusal"](lambda: generate(house, ada, now)) == "earlier-key-found"
+    assert spy.calls.count("generate") == 1
+    assert "destroy" not in spy.calls
+
+
 def test_a_killed_worker_is_noticed_and_recorded(spied: Any) -> None:
     gateway, spy, house = spied
     ada = house.admin()
