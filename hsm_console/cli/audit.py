@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from hsm_console.audit import anchors as anchors_
 from hsm_console.audit import bundle, ocsf, reading, receipt_files
 from hsm_console.audit.anchors import Anchor
 from hsm_console.audit.checkpoint import Vkey, parse_vkey
@@ -45,6 +48,7 @@ def _verify_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("log", type=Path, help="workspace folder, audit.db or bundle")
     parser.add_argument("--vkey", help="verifier key: file or text (default: log.vkey in the folder, which is said)")
     parser.add_argument("--receipt", type=Path, action="append", default=[], help="receipt to hold the log against")
+    parser.add_argument("--token", action="store_true", help="ask the workspace's token for the head it remembers")
     parser.add_argument("--token-head", type=Path, help="value of the token's log-head object, as a file")
     parser.add_argument("--json", action="store_true", help="machine-readable output")
 
@@ -58,13 +62,59 @@ def run(args: argparse.Namespace) -> int:
 def _verify(args: argparse.Namespace) -> int:
     vkey, trusted = load_vkey(args.vkey, args.log)
     anchors, refused = _anchors(args.receipt, vkey)
-    head = _bytes(args.token_head) if args.token_head else None
+    head = _token_head(args.log) if args.token else None
+    if args.token_head:
+        head = _bytes(args.token_head)
     progress = _progress if sys.stderr.isatty() else None
     report = verify_workspace(args.log, vkey, anchors, head, progress, refused=refused)
     if not trusted:
         report = _distrust(report)
     _print_report(report, as_json=args.json)
     return ExitCode.VERIFICATION if report.findings else ExitCode.OK
+
+
+def _token_head(workspace: Path) -> bytes:
+    """The head in the token's data object. It is public: no PIN is asked. Raises what the device raises, InputError
+    token-not-bound (no workspace.toml), VerificationFailed token-head-missing."""
+    from hsm_console.hsm.port import Binding
+    from hsm_console.hsm.worker import HsmClient
+
+    try:
+        file = tomllib.loads((workspace / "workspace.toml").read_text("utf-8"))
+        table, chain_uid = file["token"], file["chain_uid"]
+        binding = Binding(
+            adapter=table["adapter"],
+            token_label=table["label"],
+            directory=str(workspace.absolute() / "token"),
+            serial=table["serial"],
+            options=dict(table.get("options", {})),
+        )
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, TypeError) as fault:
+        raise _no_token(workspace) from fault
+    with contextlib.closing(HsmClient(binding)) as client:
+        found = client.read_data(anchors_.APPLICATION, anchors_.head_label(chain_uid))
+    if not found:
+        raise VerificationFailed(
+            Problem(
+                code="token-head-missing",
+                what="INCOMPLETE: the token remembers no head of this log.",
+                todo="If the log was ever signed, this is not the token of this workspace, or its head was deleted.",
+                contact="the auditor",
+                exit_code=ExitCode.VERIFICATION,
+            )
+        )
+    return found[-1].value
+
+
+def _no_token(workspace: Path) -> InputError:
+    return InputError(
+        Problem(
+            code="token-not-bound",
+            what=f"{workspace} does not say which token it belongs to: workspace.toml is missing or unreadable.",
+            todo="Name a workspace folder, or give the head's bytes with --token-head.",
+            exit_code=ExitCode.USAGE,
+        )
+    )
 
 
 def _anchors(paths: list[Path], vkey: Vkey) -> tuple[list[Anchor], list[Finding]]:
