@@ -9,7 +9,6 @@ from PySide6.QtGui import QKeySequence
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import (
     QAbstractButton,
-    QApplication,
     QComboBox,
     QLabel,
     QLineEdit,
@@ -40,7 +39,9 @@ def names_for_every_control(window) -> None:
         f"{type(c).__name__} {c.objectName()}"
         for kind in CONTROLS
         for c in window.findChildren(kind)
-        if not c.accessibleName() and not (isinstance(c, QAbstractButton) and c.text()) and c.focusPolicy() & Qt.FocusPolicy.TabFocus
+        if not c.accessibleName()
+        and not (isinstance(c, QAbstractButton) and c.text())
+        and c.focusPolicy() & Qt.FocusPolicy.TabFocus
     ]
     assert nameless == []
 
@@ -51,10 +52,10 @@ def tab_reaches_everything_and_comes_round(window) -> None:
     wanted[0].setFocus()
     met = []
     for _ in wanted:
-        met.append(QApplication.focusWidget())
+        met.append(window.focusWidget())
         window.focusNextPrevChild(True)
     assert met == wanted
-    assert QApplication.focusWidget() is wanted[0]
+    assert window.focusWidget() is wanted[0]
     for button in window.findChildren(QPushButton):
         if button.isVisible() and button.isEnabled():
             assert button in wanted
@@ -64,7 +65,7 @@ def the_focus_begins_where_nothing_is_lost(window) -> None:
     page = window.page
     if page.first is None:
         return
-    focus = QApplication.focusWidget()
+    focus = window.focusWidget()
     assert focus is not None
     assert page.isAncestorOf(focus)
     assert focus.property("look") != "commit"

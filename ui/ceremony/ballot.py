@@ -35,7 +35,7 @@ class BallotPage(StepPage):
     def refresh(self, view: CeremonyView) -> None:
         super().refresh(view)
         self._show()
-        if self.step_ups:
+        if self.step_ups and self.isVisible():  # never out of the hands of somebody who has stepped up
             self.step_ups[0].setFocus()
 
     def _place_act(self) -> None:

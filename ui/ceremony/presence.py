@@ -50,7 +50,7 @@ class PresencePage(StepPage):
             self._grid.addWidget(tick, n, 0)
             self._grid.addWidget(combo, n, 1)
             self.lines.append((tick, combo, person))
-        if self.lines:
+        if self.lines and self.isVisible():
             self.lines[0][0].setFocus()
 
     def give(self) -> None:

@@ -29,7 +29,7 @@ class ReceiptCard(QWidget):
         said = tr("Entry {n} of the log, under the signed head of {size} entries.", n=receipt.index, size=receipt.size)
         box.addWidget(label(said, "hint"))
         box.addWidget(QrCard(receipt))
-        paper, copy = button(tr("&Open the page to print")), button(tr("Save a &copy…"))
+        paper, copy = button(tr("Open the page to print")), button(tr("Save a copy…"))
         paper.clicked.connect(lambda: self.paper_asked.emit(receipt.index))
         copy.clicked.connect(lambda: self.copy_asked.emit(receipt.index))
         box.addLayout(row(paper, copy))
@@ -46,13 +46,6 @@ class ReceiptPage(StepPage):
     copy_asked = Signal(int)
 
     def build(self) -> None:
-        if not self.view.receipts:
-            self.add(notice(tr("No receipt is here yet: the log's head must be signed first. Unlock the module.")))
-        for receipt in self.view.receipts:
-            shown = ReceiptCard(receipt)
-            shown.paper_asked.connect(self.paper_asked)
-            shown.copy_asked.connect(self.copy_asked)
-            self.add(shown)
         area = QPlainTextEdit()
         area.setTabChangesFocus(True)
         area.setFixedHeight(engine().px(96))
@@ -60,16 +53,24 @@ class ReceiptPage(StepPage):
         self.scanned = FormField(
             tr("&Read the paper back"),
             area,
-            hint=tr("Hold the printed code under the scanner; it types the text here. It begins with HSM1."),
+            hint=tr("First print the page below. Then hold its code under the scanner; it types the text here."),
         )
         self._area = area
         self.add(self.scanned)
+        if not self.view.receipts:
+            self.add(notice(tr("No receipt is here yet: the log's head must be signed first. Unlock the module.")))
+        for receipt in self.view.receipts:
+            shown = ReceiptCard(receipt)
+            shown.paper_asked.connect(self.paper_asked)
+            shown.copy_asked.connect(self.copy_asked)
+            self.add(shown)
         self.without = button(tr("&Go on without reading back"))
         self.without.clicked.connect(self._skip)
         self.first = area
 
     def give(self) -> None:
-        text = "".join(self._area.toPlainText().split())
+        # A space is a digit of Base45 (RFC 9285): only line ends, which a scanner adds, are taken away.
+        text = self._area.toPlainText().lstrip().replace("\r", "").replace("\n", "")
         self.scanned.clear_error()
         if not text.startswith("HSM1:"):
             self.scanned.show_error(tr("This is no receipt: it must begin with HSM1 and a colon."))

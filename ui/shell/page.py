@@ -72,8 +72,14 @@ class Page(QWidget):
     def tell(self, problem: Problem, *, extra: tuple[tuple[str, str], ...] = ()) -> None:
         """Show a failure; everything typed stays."""
         self.problem.tell(problem, extra=extra)
-        self.problem.setFocus()
+        if self.isVisible():
+            self.problem.setFocus()
         QTimer.singleShot(0, self, lambda: self.area.ensureWidgetVisible(self.problem, 0, 40))
+
+    def reveal(self, widget: QWidget) -> None:
+        """Scroll so that a control of the body is seen; what stands in the bar always is."""
+        if self._body.isAncestorOf(widget):
+            self.area.ensureWidgetVisible(widget, 0, engine().px(60))
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)

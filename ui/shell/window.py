@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
-from PySide6.QtWidgets import QApplication, QFrame, QHBoxLayout, QMainWindow, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QMainWindow, QPushButton, QVBoxLayout, QWidget
 
 from hsm_console.domain.messages.session import Workspace
 from ui.shell.focus import neighbour
@@ -104,18 +104,20 @@ class Window(QMainWindow):
         self._place.addWidget(page)
         page.show()
         self.setWindowTitle(f"{page.title} – HSM Console")
-        if page.first is not None:
-            page.first.setFocus()
+        first = page.first
+        if first is not None:
+            first.setFocus()
+            QTimer.singleShot(0, page, lambda: page.reveal(first))
 
     def focusNextPrevChild(self, forward: bool) -> bool:
         """Tab follows the reading order of what is shown now, however the page came to look like this."""
         root = self.centralWidget()
-        found = neighbour(root, QApplication.focusWidget(), forward=forward) if root is not None else None
+        found = neighbour(root, self.focusWidget(), forward=forward) if root is not None else None
         if found is None:
             return False
         found.setFocus(Qt.FocusReason.TabFocusReason if forward else Qt.FocusReason.BacktabFocusReason)
-        if self._page is not None and self._page.isAncestorOf(found) and not self._page.bar.isAncestorOf(found):
-            self._page.area.ensureWidgetVisible(found, 0, engine().px(60))
+        if self._page is not None:
+            self._page.reveal(found)
         return True
 
     def show_workspace(self, workspace: Workspace) -> None:

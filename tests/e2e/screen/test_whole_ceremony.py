@@ -83,7 +83,9 @@ class Keyboard:
         self._do("windowfocus", "--sync", self._window)
 
     def _do(self, *words: str) -> str:
-        done = subprocess.run(["xdotool", *words], env=self._env, capture_output=True, text=True, timeout=30)
+        done = subprocess.run(
+            ["xdotool", *words], env=self._env, capture_output=True, text=True, timeout=60, check=False
+        )
         return done.stdout.strip()
 
     def _find(self) -> str:
@@ -113,7 +115,7 @@ class Keyboard:
         self._do("key", "--delay", "25", *keys)
 
     def type(self, text: str, *then: str) -> None:
-        self._do("type", "--delay", "6", text)
+        self._do("type", "--delay", "12", text)
         if then:
             self.press(*then)
 
@@ -124,7 +126,9 @@ class Keyboard:
             "a.primaryScreen().grabWindow(0).save(sys.argv[1])"
         )
         path = str(SCREENS / f"{name}.png")
-        subprocess.run([sys.executable, "-c", grab, path], env={**self._env, "QT_QPA_PLATFORM": "xcb"}, timeout=30)
+        subprocess.run(
+            [sys.executable, "-c", grab, path], env={**self._env, "QT_QPA_PLATFORM": "xcb"}, timeout=30, check=True
+        )
 
 
 @pytest.fixture
@@ -279,8 +283,10 @@ def _use(hands: Keyboard, paper: Paper, document: Path) -> None:
     hands.wait("The document is signed")
     hands.press("space")
     hands.wait("Take the receipt")
-    hands.type(paper.view().receipts[0].qr_text)
-    hands.press("Tab", "Tab", "Tab", "space")
+    receipts = paper.view().receipts
+    hands.type(receipts[0].qr_text)
+    hands.photograph("e2e-7-receipt")
+    hands.press(*["Tab"] * (5 * len(receipts) + 3), "space")  # smaller, larger, open, copy, fold; then the bar
     _step_up(hands, "w.diffie")
 
 
@@ -301,7 +307,7 @@ def test_a_ceremony_by_keyboard_alone(keyboard: Keyboard, paper: Paper, workspac
             break
     keyboard.wait("The ceremony is complete")
     time.sleep(0.5)
-    keyboard.photograph("e2e-7-complete")
+    keyboard.photograph("e2e-8-complete")
     view = paper.view()
     assert view.status == "completed"
     assert view.key.certificate_pem.startswith("-----BEGIN CERTIFICATE-----")
