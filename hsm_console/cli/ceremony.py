@@ -1,4 +1,4 @@
-"""`hsm-console ceremony list|lint|paper|compare`: scripts and minutes, looked at without any gateway."""
+"""`hsm-console ceremony list|lint|paper|compare`, without any gateway; `run|status|rehearse` are in `ceremony_run`."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from hsm_console.ceremony import lint, script
+from hsm_console.cli import ceremony_run
 from hsm_console.domain.errors import ExitCode, InputError, Problem
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb `ceremony` and what it can do."""
-    parser = subparsers.add_parser("ceremony", help="lint and print the scripts of ceremonies")
+    parser = subparsers.add_parser("ceremony", help="lint, print, rehearse, run and look at ceremonies")
     verbs = parser.add_subparsers(dest="ceremony_verb", metavar="WHAT", required=True)
 
     listing = verbs.add_parser("list", help="the scripts that ship, and those of a folder")
@@ -36,10 +37,13 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     comparing.add_argument("--out", type=Path, metavar="FILE", help="write the equivalence certificate there")
     comparing.add_argument("--json", action="store_true")
 
+    ceremony_run.register(verbs)
+
 
 def run(args: argparse.Namespace) -> int:
     """Run one of them. Raises ConsoleError; returns 1 when the linter found something."""
-    return {"list": _list, "lint": _lint, "paper": _paper, "compare": _compare}[args.ceremony_verb](args)
+    here = {"list": _list, "lint": _lint, "paper": _paper, "compare": _compare}
+    return here.get(args.ceremony_verb, ceremony_run.run)(args)
 
 
 def load(name: str) -> str:

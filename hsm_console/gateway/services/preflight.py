@@ -40,7 +40,17 @@ class Preflight:
             ("Quorum", lambda: self._quorum(state)),
             ("Printed pages", self._paper),
         )
-        return tuple(_item(name, check) for name, check in lines)
+        return tuple(self._item(name, check) for name, check in lines)
+
+    def _item(self, name: str, check: Callable[[], str]) -> CheckItem:
+        try:
+            return CheckItem(name=name, found=check())
+        except ConsoleError as error:
+            self._core.device.failed(error)  # locked, when the worker is gone: the next look says so
+            return CheckItem(name=name, found=error.problem.what, problem=error.problem)
+        except OSError as error:
+            problem = _red(f"{error.strerror}.", "Look at the disk and the folder's rights.").problem
+            return CheckItem(name=name, found=problem.what, problem=problem)
 
     def _module(self) -> str:
         info = self._core.device.hsm().describe()
@@ -128,16 +138,6 @@ class Preflight:
             raise _red("Pages cannot be made: reportlab is not installed.", "Complete the installation.") from error
         printers = shutil.which("lp")
         return "PDF" if reportlab and not printers else "PDF and the system's printing command"
-
-
-def _item(name: str, check: Callable[[], str]) -> CheckItem:
-    try:
-        return CheckItem(name=name, found=check())
-    except ConsoleError as error:
-        return CheckItem(name=name, found=error.problem.what, problem=error.problem)
-    except OSError as error:
-        problem = _red(f"{error.strerror}.", "Look at the disk and the folder's rights.").problem
-        return CheckItem(name=name, found=problem.what, problem=problem)
 
 
 def _red(what: str, todo: str) -> EnvironmentFault:
