@@ -31,7 +31,7 @@ class SetupPage(Page):
         self.answers = answers
         self.back = button(tr("&Back"))
         self.back.clicked.connect(self.left)
-        self.next = button(act or tr("&Next"), "act")
+        self.next = button(act or tr("Ne&xt"), "act")
         self.next.clicked.connect(self._next)
         self.build()
         self.aside(self.back)
