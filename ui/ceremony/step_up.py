@@ -41,7 +41,7 @@ class StepUpPage(Page):
         self.add(label(tr("You leave again by yourself after your answer. Others stay logged in."), "hint"))
         self.back = button(tr("&Back without answering"))
         self.back.clicked.connect(self.left)
-        self.main = BusyButton(tr("Prove tr("&Prove who I am")who I am"))
+        self.main = BusyButton(tr("Prove &who I am"))
         self.main.pressed.connect(self._go)
         self.aside(self.back)
         self.act(self.main)
