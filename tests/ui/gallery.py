@@ -3,6 +3,7 @@
 .venv/bin/python tests/ui/gallery.py [PAGE …]
 """
 
+
 from __future__ import annotations
 
 import os

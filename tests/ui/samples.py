@@ -1,5 +1,6 @@
 """Sample data for pages: one ceremony at each of its steps, people, keys, entries. Test data only."""
 
+
 from __future__ import annotations
 
 import base64
@@ -159,7 +160,7 @@ def ceremony(
                 done_ms=NOW,
                 confirm=confirm,
                 facts={"module": "Simulation"} if state is StepStatus.DONE else {},
-            )  # fmt: skip
+            )
         )
     actor = next((s.actor for s in steps if s.id == step_id), Role.ADMINISTRATOR)
     base = {

@@ -16,7 +16,9 @@ STALL_MS = 50
 
 def test_the_result_comes_back_on_the_screens_thread(qtbot, calls: Calls) -> None:
     seen: list[tuple[int, bool]] = []
-    Lane(calls).call(lambda: 7, lambda n: seen.append((n, threading.current_thread() is threading.main_thread())), print)
+    Lane(calls).call(
+        lambda: 7, lambda n: seen.append((n, threading.current_thread() is threading.main_thread())), print
+    )
     qtbot.waitUntil(lambda: bool(seen))
     assert seen == [(7, True)]
 

@@ -200,4 +200,4 @@ def test_simulation_is_told_by_words_and_pattern(qtbot, theme) -> None:
     assert banner.text.startswith("SIMULATION")
     banner.resize(900, 38)
     image = banner.grab().toImage()
-    assert len({image.pixel(x, 19) for x in range(0, 200)}) > 2  # stripes, not one colour
+    assert len({image.pixel(x, 19) for x in range(200)}) > 2  # stripes, not one colour
