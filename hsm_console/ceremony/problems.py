@@ -88,7 +88,7 @@ _TROUBLE: dict[str, tuple[str, str]] = {
     ),
     "interrupted-partial": (
         "The operation was interrupted and left an incomplete object in the module.",
-        "The quorum decides whether to try again; the incomplete object is then destroyed first. Both is in the minutes.",
+        "The quorum decides whether to try again; the half-made object is destroyed first. Both are recorded.",
     ),
     "interrupted-foreign": (
         "The module holds an object that this ceremony did not ask for.",

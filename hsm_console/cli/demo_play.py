@@ -15,7 +15,7 @@ from hsm_console.crypto import software
 from hsm_console.domain.errors import EnvironmentFault, Problem
 from hsm_console.domain.events import Decision, Seat
 from hsm_console.domain.messages import ceremony as msg
-from hsm_console.domain.messages.ceremony import CeremonyView, StepKind, StepStatus, StepView
+from hsm_console.domain.messages.ceremony import CeremonyView, StepKind, StepView
 from hsm_console.domain.people import Role
 
 HASH_DIGITS = 16

@@ -135,7 +135,7 @@ def test_half_a_pair_is_destroyed_before_another_attempt(spied: Any, helpers: He
 
 def test_a_late_key_of_an_earlier_attempt_stops_everything(spied: Any, helpers: Helpers) -> None:
     """A module that finished after it had been given up: nothing is made beside that key, nothing destroyed."""
-    gateway, spy, house = spied
+    _gateway, spy, house = spied
     ada = house.admin()
     view = house.until(ada, house.open(ada), "generate")
     objects = house.workspace / "token" / "simulation" / "objects"
