@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from hsm_console.cli import bench_log
+from hsm_console.cli import bench_desk, bench_log, bench_proof
 from hsm_console.cli.bench_measure import Measure, Place, Row
 from hsm_console.domain.errors import ConsoleError, ExitCode
 
@@ -22,6 +22,12 @@ EVENTS = 100_000
 ROOMS: dict[str, Measure] = {
     "append-1": bench_log.append_one,
     "append-32": bench_log.append_many,
+    "verify": bench_proof.verification,
+    "inclusion": bench_proof.inclusion,
+    "receipt": bench_proof.receipts,
+    "cold-start": bench_desk.cold_start,
+    "ui-stall": bench_desk.stall,
+    "login-handshake": bench_desk.login,
 }
 """Name → measurement, in the order of running. One measurement may give several rows."""
 

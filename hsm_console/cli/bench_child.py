@@ -1,0 +1,163 @@
+"""Measurements that need a process of their own: `python -m hsm_console.cli.bench_child KIND …`, JSON lines out.
+
+verify DATABASE VKEY ROUNDS: the verifier beside a bare scan with a bare SHA-256, and the peak of resident memory.
+module LIBRARY LABEL: a PKCS#11 module without a worker; commands and the PIN come on standard input.
+software: the same commands over the crypto library, without any store.
+stall: a Qt event loop with a 5 ms timer while a ceremony makes an RSA-4096 key; workspace and adapter come on
+    standard input.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import sqlite3
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def main(arguments: list[str]) -> int:
+    kinds: dict[str, Callable[..., None]] = {"verify": verify, "module": module, "software": software, "stall": stall}
+    kinds[arguments[0]](*arguments[1:])
+    return 0
+
+
+def tell(value: object) -> None:
+    sys.stdout.write(json.dumps(value) + "\n")
+    sys.stdout.flush()
+
+
+def peak_mb() -> float:
+    """Peak of this process's resident memory (VmHWM, proc(5)), in MB of 10^6 bytes."""
+    status = Path("/proc/self/status").read_text("ascii")
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024 / 1e6
+
+
+def verify(database: str, vkey: str, rounds: str) -> None:
+    from hsm_console.audit.checkpoint import parse_vkey
+    from hsm_console.audit.verify import verify_workspace
+
+    key, path = parse_vkey(vkey), Path(database)
+    ours: list[float] = []
+    raw: list[float] = []
+    line = ""
+    for _ in range(int(rounds)):
+        began = time.perf_counter_ns()
+        scan(path)
+        raw.append((time.perf_counter_ns() - began) / 1e6)
+        began = time.perf_counter_ns()
+        line = verify_workspace(path, key).line
+        ours.append((time.perf_counter_ns() - began) / 1e6)
+    tell({"ours": ours, "raw": raw, "peak_mb": peak_mb(), "line": line})
+
+
+def scan(path: Path) -> None:
+    """Read every entry and hash it: the least that any verifier must do."""
+    conn = sqlite3.connect(f"file:{path}?immutable=1", uri=True)
+    for (body,) in conn.execute("SELECT body FROM entry ORDER BY seq"):
+        hashlib.sha256(body).digest()
+    conn.close()
+
+
+def serve(acts: dict[str, Callable[..., object]]) -> None:
+    """One JSON list a line, name and arguments; the answer is the milliseconds that it took."""
+    tell("ready")
+    for line in sys.stdin:
+        name, *arguments = json.loads(line)
+        began = time.perf_counter_ns()
+        acts[name](*arguments)
+        tell((time.perf_counter_ns() - began) / 1e6)
+
+
+def software() -> None:
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
+    key = ec.generate_private_key(ec.SECP384R1())
+    makers: dict[str, Callable[[], object]] = {
+        "ec-p384": lambda: ec.generate_private_key(ec.SECP384R1()),
+        "ed25519": ed25519.Ed25519PrivateKey.generate,
+        "rsa-4096": lambda: rsa.generate_private_key(65537, 4096),
+    }
+    serve(
+        {
+            "generate": lambda algorithm: makers[algorithm](),
+            "sign": lambda text: key.sign(text.encode(), ec.ECDSA(hashes.SHA384())),
+        }
+    )
+
+
+def module(library: str, label: str) -> None:
+    import pkcs11
+    from pkcs11 import Attribute, KeyType, Mechanism
+    from pkcs11.util.ec import encode_named_curve_parameters
+
+    token = pkcs11.lib(library).get_token(token_label=label)
+    pin = sys.stdin.readline().rstrip("\n")
+    p384 = {Attribute.EC_PARAMS: encode_named_curve_parameters("secp384r1")}
+    edwards = {Attribute.EC_PARAMS: b"\x06\x03\x2b\x65\x70"}
+    private = {Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False, Attribute.MODIFIABLE: False}
+    with token.open(rw=True, user_pin=pin) as session:
+
+        def pair(kind: Any, bits: int | None, public: dict[Any, Any], mechanism: Any) -> Any:
+            return session.generate_keypair(
+                kind, bits, store=True, mechanism=mechanism, public_template=public, private_template=private
+            )
+
+        makers: dict[str, Callable[[], Any]] = {
+            "ec-p384": lambda: pair(KeyType.EC, None, p384, Mechanism.EC_KEY_PAIR_GEN),
+            "ed25519": lambda: pair(KeyType.EC_EDWARDS, None, edwards, Mechanism.EC_EDWARDS_KEY_PAIR_GEN),
+            "rsa-4096": lambda: pair(KeyType.RSA, 4096, {}, Mechanism.RSA_PKCS_KEY_PAIR_GEN),
+        }
+        key = makers["ec-p384"]()[1]
+        serve(
+            {
+                "generate": lambda algorithm: makers[algorithm](),
+                "sign": lambda text: key.sign(hashlib.sha384(text.encode()).digest(), mechanism=Mechanism.ECDSA),
+            }
+        )
+
+
+def stall() -> None:
+    """The loop of a screen that does nothing but tick, beside a thread that holds a whole ceremony."""
+    from PySide6.QtCore import QCoreApplication, QTimer
+
+    from hsm_console.cli.bench_desk import Held, hold
+
+    workspace, adapter = json.loads(sys.stdin.readline())
+    app = QCoreApplication([])
+    ticks: list[int] = []
+    held = Held()
+    thread = threading.Thread(target=hold, args=(Path(workspace), adapter, held))
+
+    def tick() -> None:
+        ticks.append(time.perf_counter_ns())
+        if not thread.is_alive():
+            app.quit()
+
+    sys.setswitchinterval(0.001)  # as the screen does
+    timer = QTimer(interval=5)
+    timer.timeout.connect(tick)
+    thread.start()
+    timer.start()
+    app.exec()
+    thread.join()
+    gaps = [(start, (end - start) / 1e6) for start, end in itertools.pairwise(ticks)]
+    made = [gap for start, gap in gaps if held.began <= start <= held.ended]
+    tell(
+        {
+            "gaps": made,
+            "elsewhere": max((gap for _, gap in gaps), default=0.0),
+            "made_ms": (held.ended - held.began) / 1e6,
+            "fault": held.fault,
+        }
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,114 @@
+"""Budgets of what the log proves: full verification, inclusion proofs, receipts."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import tempfile
+from pathlib import Path
+
+from hsm_console.audit import receipt, receipt_page
+from hsm_console.audit.log import AuditLog
+from hsm_console.cli.bench_log import Signer, intent, new_log, outcome
+from hsm_console.cli.bench_measure import Place, Row, median, p99, ratio, timed
+from hsm_console.client import spawn
+from hsm_console.paper import qr
+
+BATCH = 5_000
+PEAK_MB = 64.0
+_made: dict[Path, tuple[Path, Signer]] = {}
+
+
+def filled(place: Place) -> tuple[Path, Signer]:
+    """A signed log of the wanted length, made once a run; intents and outcomes in turn. The log is closed."""
+    if place.folder not in _made:
+        folder = Path(tempfile.mkdtemp(dir=place.folder))
+        log, signer = new_log(folder), Signer()
+        while log.size < place.events:
+            size, more = log.size, min(BATCH, place.events - log.size + 1) // 2 or 1
+            log.append([one for at in range(more) for one in (intent(), outcome(size + 2 * at))])
+        log.set_signer(signer)
+        log.checkpoint()
+        log.close()
+        _made[place.folder] = (folder / "audit.db", signer)
+    return _made[place.folder]
+
+
+def reopened(place: Place) -> AuditLog:
+    """The same log, opened for writing, its key at hand."""
+    from hsm_console.audit.ocsf import decode
+    from hsm_console.audit.source import open_source
+    from hsm_console.domain.clock import SystemClock
+
+    path, signer = filled(place)
+    with open_source(path) as source:
+        body = next(source.entries())[2]
+    created = decode(body or b"").event
+    log = AuditLog.open(path, chain_uid=getattr(created, "chain_uid", ""), clock=SystemClock())
+    log.set_signer(signer)
+    return log
+
+
+def verification(place: Place) -> list[Row]:
+    """All of it, in one process and on one core, beside a bare scan with a bare SHA-256."""
+    path, signer = filled(place)
+    command = spawn.python_command(
+        "hsm_console.cli.bench_child", "verify", str(path), signer.vkey().text, str(place.some(5, 1))
+    )
+    done = subprocess.run(command, capture_output=True, check=True, text=True)
+    told = json.loads(done.stdout)
+    found, peak = ratio(told["raw"], told["ours"]), round(told["peak_mb"], 1)
+    good = told["line"].startswith("OK ")
+    return [
+        Row(
+            name="verify", median=median(told["ours"]), p99=p99(told["ours"]), limit=median(told["raw"]), ratio=found,
+            budget="limit / ours ≥ 0.30 on one core", ok=found >= 0.30 and good,
+            note=f"{place.events} events; limit: table scan + SHA-256; {told['line']}",
+        ),
+        Row(
+            name="verify-memory", median=peak, p99=peak, unit="MB", budget=f"≤ {PEAK_MB:.0f} MB", ok=peak <= PEAK_MB,
+            note="peak of resident memory of the whole process",
+        ),
+    ]  # fmt: skip
+
+
+def inclusion(place: Place) -> list[Row]:
+    """Proofs of entries anywhere in the log."""
+    log = reopened(place)
+    try:
+        size, dice = log.size, random.Random(1)  # noqa: S311 - which entries are measured is no secret
+        times = [timed(lambda: log.inclusion(dice.randrange(size), size)) for _ in range(place.some(1000, 100))]
+    finally:
+        log.close()
+    note = f"{size} events; the budget is for 10,000,000, whose proofs read one tile more"
+    top = p99(times)
+    return [Row(name="inclusion", median=median(times), p99=top, budget="p99 ≤ 5 ms", ok=top <= 5.0, note=note)]
+
+
+def receipts(place: Place) -> list[Row]:
+    """From the click to what the screen shows: checkpoint, proof, code drawn and read back; and the printed page."""
+    log = reopened(place)
+    vkey = filled(place)[1].vkey()
+    setting = receipt_page.Setting(workspace="bench", environment="bench", simulated=True)
+
+    def shown() -> receipt.Receipt:
+        made = receipt.issue(log, log.append([intent()])[0].seq)
+        receipt.verify(made, vkey)
+        qr.png(made.qr)
+        return made
+
+    try:
+        shown()
+        times = [timed(shown) for _ in range(place.some(40))]
+        ready = shown()
+        pages = [timed(lambda: receipt_page.page(ready, vkey, setting)) for _ in range(place.some(5, 1))]
+    finally:
+        log.close()
+    return [
+        Row(
+            name="receipt", median=median(times), p99=p99(times), budget="median ≤ 150 ms", ok=median(times) <= 150,
+            note="event appended, signed, proven, verified, code drawn and read back",
+        ),
+        Row(name="receipt-page", median=median(pages), p99=p99(pages), note="the printed page, drawn and read back"),
+    ]  # fmt: skip
