@@ -36,6 +36,7 @@ from hsm_console.hsm.port import Binding, DataObject, Hsm
 from hsm_console.policy.environment import Environment, check_token
 
 Opener = Callable[[Binding], Hsm]
+ABSENT = ("token-missing", "module-")  # what is over when the token answers again
 DOWN = ("device-crashed", "device-hung", "device-removed", "device-closed", "worker-closed")
 
 
@@ -101,6 +102,28 @@ class Device:
         with self._lock:
             return self._open().describe()
 
+    def look(self) -> DeviceState:
+        """The state with what the token says of itself now, its PIN flags above all. Never waits for a busy device."""
+        if self._unlocked and not getattr(self._hsm, "alive", True):
+            self.tick()  # the worker is gone: that is told before a new one is asked
+        elif not self._busy and self._lock.acquire(blocking=False):
+            try:
+                self._look()
+            finally:
+                self._lock.release()
+        return self.state()
+
+    def _look(self) -> None:
+        try:
+            self._info = self._open().describe()
+        except ConsoleError as error:
+            self.failed(error)
+            if not self._unlocked:
+                self._problem = error.problem
+            return
+        if self._problem is not None and self._problem.code.startswith(ABSENT):
+            self._problem = None
+
     def _open(self) -> Hsm:
         """The token's client; after a crash a new worker, locked."""
         if self._hsm is not None and not getattr(self._hsm, "alive", True):
@@ -132,6 +155,7 @@ class Device:
                 self._admit(pin)
             except ConsoleError as error:
                 self._refused(actor, source, error)
+                self._recount()
                 raise
             self._log.append([Draft(event=ev.DeviceUnlocked(device=self._known()), actor=actor, src=source)])
             self._begin()
@@ -169,6 +193,11 @@ class Device:
             reason=error.problem.code, text=error.problem.what, ckr=error.problem.details.get("ckr", "")
         )
         self._log.append([Draft(event=event, actor=actor, src=source, critical=True)])
+
+    def _recount(self) -> None:
+        """After a refused PIN the token counts anew: few attempts left are told before the next one."""
+        with suppress(ConsoleError):
+            self._info = self._open().describe()
 
     def _known(self) -> DeviceInfo:
         if self._info is None:

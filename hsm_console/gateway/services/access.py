@@ -82,8 +82,8 @@ class Access:
         return self.document
 
     def device(self, call: Call) -> DeviceState:
-        """The token and whether it is unlocked"""
-        return self._core.device.state()
+        """The token as it is now, and whether it is unlocked"""
+        return self._core.device.look()
 
     def unlock(self, call: Call) -> DeviceState:
         """Unlock the token with the PIN; tried once, never repeated"""
