@@ -30,8 +30,9 @@ def _settings_are_nobodys() -> None:
 def theme(qapp: QApplication) -> ThemeEngine:
     found = qapp.findChild(ThemeEngine)
     made = found if found is not None else ThemeEngine(qapp)
-    made.use("light")
-    made.zoom(100)
+    if (made.theme.id, made.scale) != ("light", 100):  # a new style sheet costs a second
+        made.use("light")
+        made.zoom(100)
     return made
 
 
