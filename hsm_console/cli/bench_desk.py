@@ -179,7 +179,7 @@ def login(place: Place) -> list[Row]:
             name="login-handshake", median=median(handshake), p99=top, budget=f"p99 ≤ {HANDSHAKE_MS:.0f} ms",
             ok=top <= HANDSHAKE_MS, note="mutual TLS 1.3, greeting, log-on (recorded durably)",
         ),
-        Row(name="login-agent", median=median(agent), p99=p99(agent), note="the agent's process is started, not awaited"),
+        Row(name="login-agent", median=median(agent), p99=p99(agent), note="agent started, not awaited"),
         Row(
             name="login-credential", median=median(opening), p99=p99(opening),
             note=f"agent ready and PKCS#12 opened, {cast.KDF_ITERATIONS} iterations (slow on purpose)",

@@ -17,8 +17,8 @@ import msgspec
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """One measured budget. limit: the physical limit's median in the same unit, None where there is none.
 
-    ratio: as the budget has it (named in `budget`), None where the budget is an absolute time. ok None: the row
-    could not be measured here, and `note` says why.
+    ratio: as the budget has it (named in `budget`), None where the budget is an absolute time. ok None: there is no
+    budget for it, or (median None) it could not be measured here and `note` says why.
     """
 
     name: str
