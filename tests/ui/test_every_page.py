@@ -58,7 +58,7 @@ def tab_reaches_everything_and_comes_round(window) -> None:
     assert window.focusWidget() is wanted[0]
     for button in window.findChildren(QPushButton):
         if button.isVisible() and button.isEnabled():
-            assert button in wanted
+            assert button in wanted, button.text()
 
 
 def the_focus_begins_where_nothing_is_lost(window) -> None:

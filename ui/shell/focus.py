@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QLayout, QScrollArea, QWidget
+from PySide6.QtWidgets import QLayout, QRadioButton, QScrollArea, QWidget
 
 
 def reading_order(widget: QWidget) -> Iterator[QWidget]:
     """Every widget that Tab can reach, top to bottom and left to right."""
-    if widget.focusPolicy() & Qt.FocusPolicy.TabFocus and widget.focusProxy() is None:
+    if widget.focusPolicy() & Qt.FocusPolicy.TabFocus and widget.focusProxy() is None and not _by_arrows(widget):
         yield widget
     if isinstance(widget, QScrollArea):
         if (inside := widget.widget()) is not None:
@@ -19,6 +19,12 @@ def reading_order(widget: QWidget) -> Iterator[QWidget]:
     layout = widget.layout()
     if layout is not None:
         yield from _of_layout(layout)
+
+
+def _by_arrows(widget: QWidget) -> bool:
+    """Of a group of radio buttons Tab reaches the chosen one; the arrow keys go on from there."""
+    group = widget.group() if isinstance(widget, QRadioButton) else None
+    return group is not None and group.checkedButton() not in (None, widget)
 
 
 def _of_layout(layout: QLayout) -> Iterator[QWidget]:
