@@ -3,7 +3,6 @@
 .venv/bin/python tests/ui/gallery.py [PAGE …]
 """
 
-
 from __future__ import annotations
 
 import os
@@ -17,6 +16,7 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
 
 import places
 import samples as s
+from PySide6.QtCore import QEvent
 from PySide6.QtWidgets import QApplication
 
 from hsm_console.domain.errors import Problem
@@ -169,6 +169,7 @@ def pictures(only: tuple[str, ...] = (), themes: tuple[str, ...] = NAMES) -> Ite
             window.grab().save(str(path))
             window.close()
             window.deleteLater()
+            app.sendPostedEvents(window, QEvent.Type.DeferredDelete)  # else each new theme restyles them all
             yield path
 
 
