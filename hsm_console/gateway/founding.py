@@ -9,81 +9,23 @@ from __future__ import annotations
 
 import fcntl
 import os
-import re
 import shutil
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
-import rfc8785
 
 from hsm_console import __version__
 from hsm_console.crypto.files import write_durably
-from hsm_console.domain.clock import SystemClock
 from hsm_console.domain.errors import ConsoleError, EnvironmentFault, ExitCode, InputError, Problem
-from hsm_console.domain.ids import uuid7
 from hsm_console.domain.messages.setup import FoundingProgress, FoundingSpec
 from hsm_console.gateway import founding_rules as rules
+from hsm_console.gateway.founding_statement import OtherSecrets, Statement, new_statement
+from hsm_console.gateway.founding_steps import Founding, Tell
 from hsm_console.gateway.incidents import Incidents
 from hsm_console.gateway.workspace import FOUNDING, TOKEN
 
-Tell = Callable[[int, str], None]
 STEPS = 9
-
-
-class Statement(msgspec.Struct, frozen=True, kw_only=True):
-    """The founding statement: what is to be founded, without secrets. Its canonical bytes stand in entry 0."""
-
-    format: int
-    chain_uid: str
-    origin: str
-    name: str
-    environment: str
-    adapter: str
-    token_label: str
-    options: dict[str, str]
-    people: list[dict[str, str]]
-    created_ms: int
-    software_version: str
-
-    def encode(self) -> bytes:
-        return rfc8785.dumps(msgspec.to_builtins(self))
-
-    def describes(self, spec: FoundingSpec) -> bool:
-        """Whether this statement was made for the same wish."""
-        mine = (self.name, self.environment, self.adapter, self.token_label, self.options, self.people)
-        wish = (spec.name, spec.environment, spec.adapter, spec.token_label, spec.options, _people(spec))
-        return mine == wish
-
-
-def _people(spec: FoundingSpec) -> list[dict[str, str]]:
-    return [
-        {"uid": f.person.uid, "name": f.person.name, "roles": " ".join(role.value for role in f.roles)}
-        for f in spec.people
-    ]
-
-
-def _statement(spec: FoundingSpec) -> Statement:
-    chain_uid = uuid7()
-    slug = re.sub(r"[^a-z0-9]+", "-", spec.name.lower()).strip("-")[:40] or "workspace"
-    return Statement(
-        format=1,
-        chain_uid=chain_uid,
-        origin=f"hsm-console/{slug}/{chain_uid[-12:]}",
-        name=spec.name,
-        environment=spec.environment,
-        adapter=spec.adapter,
-        token_label=spec.token_label,
-        options=dict(spec.options),
-        people=_people(spec),
-        created_ms=SystemClock().now().time_ms,
-        software_version=__version__,
-    )
-
-
-class OtherSecrets(Exception):
-    """An unfinished founding was begun with another PIN or passphrase."""
 
 
 def found(spec: FoundingSpec, tell: Tell) -> dict[str, str]:
@@ -91,8 +33,6 @@ def found(spec: FoundingSpec, tell: Tell) -> dict[str, str]:
 
     Run again after a crash with the same wish it goes on where it stopped.
     """
-    from hsm_console.gateway.founding_steps import Founding
-
     tell(1, "Looking at what is asked for.")
     environment = rules.check(spec)
     target = Path(spec.directory).absolute()
@@ -149,7 +89,7 @@ def _begin(staging: Path, spec: FoundingSpec) -> Statement:
     elif staging.exists():
         shutil.rmtree(staging)  # killed before the statement was durable: nothing was made
     staging.mkdir(mode=0o700)
-    statement = _statement(spec)
+    statement = new_statement(spec)
     write_durably(path, statement.encode())
     return statement
 

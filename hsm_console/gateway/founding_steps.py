@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +31,7 @@ from hsm_console.domain.messages.setup import Founder, FoundingSpec
 from hsm_console.domain.people import Roster, RosterEntry
 from hsm_console.domain.secret import Secret
 from hsm_console.gateway import projections
-from hsm_console.gateway.founding import OtherSecrets, Statement, Tell
+from hsm_console.gateway.founding_statement import OtherSecrets, Statement
 from hsm_console.gateway.workspace import FORMAT, Home, TokenTable, WorkspaceFile
 from hsm_console.hsm.keys import private_key
 from hsm_console.hsm.port import Binding, DataObject
@@ -44,6 +45,7 @@ from hsm_console.policy.environment import Environment, check_token
 if TYPE_CHECKING:
     from hsm_console.pki.authority import Authority
 
+Tell = Callable[[int, str], None]
 BEGAN = "token.began"
 COMMON_NAME_CHARACTERS = 64  # RFC 5280 A.1, ub-common-name
 HOURS_A_DAY = 24

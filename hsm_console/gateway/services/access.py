@@ -4,14 +4,38 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import tempfile
+from pathlib import Path
 from typing import Any
 
-from hsm_console.domain.errors import ConsoleError, Problem
+from hsm_console.domain.errors import EnvironmentFault, Problem
 from hsm_console.domain.messages.session import DeviceState, Greeting, Health, Unlock
 from hsm_console.domain.secret import Secret
 from hsm_console.gateway.app import Call
 from hsm_console.gateway.core import Core
 from hsm_console.gateway.workspace import view as workspace_view
+
+PROBE_BYTES = 64 * 1024  # more than any entry of the log takes
+
+
+def probe(folder: Path) -> None:
+    """Whether the next entry would find room. Raises EnvironmentFault `disk-full` or `log-not-writable`."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(PROBE_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise EnvironmentFault(
+            Problem(
+                code="disk-full" if error.errno == errno.ENOSPC else "log-not-writable",
+                what=f"The workspace's disk takes no more entries: {error.strerror}.",
+                todo="Make room, or correct the folder's rights; nothing is done in the HSM until then.",
+                details={"path": str(folder), "errno": str(error.errno)},
+            )
+        ) from error
 
 
 class Access:
@@ -58,8 +82,8 @@ class Access:
         problems = list(self._notices())
         writable = True
         try:
-            core.log.append([])
-        except ConsoleError as error:
+            probe(core.home.directory)
+        except EnvironmentFault as error:
             writable = False
             problems.append(error.problem)
         device = core.device.state()
