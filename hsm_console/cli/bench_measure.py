@@ -55,6 +55,16 @@ def timed(act: Callable[[], object]) -> float:
     return (time.perf_counter_ns() - began) / 1e6
 
 
+def processor(act: Callable[[], object], times: int) -> str:
+    """What one call costs without waiting: on a busy machine the rest of a time is other programs' work."""
+    spent = []
+    for _ in range(times):
+        began = time.process_time_ns()
+        act()
+        spent.append((time.process_time_ns() - began) / 1e6)
+    return f"processor time {median(spent)} ms, p99 {p99(spent)} ms"
+
+
 def pairs(ours: Callable[[], object], limit: Callable[[], object], rounds: int) -> tuple[list[float], list[float]]:
     """Alternate both, each going first in half of the rounds; their times in milliseconds."""
     mine: list[float] = []
