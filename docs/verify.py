@@ -3,8 +3,7 @@
 It shares no code with HSM Console. What is checked, and the words for it, are explained in docs/audit-format.md."""
 import base64, fcntl, functools, hashlib, json, os, pathlib, re, sqlite3, subprocess, sys, tempfile
 found, sha, unb64 = [], lambda data: hashlib.sha256(data).digest(), lambda text: base64.b64decode(text, validate=True)
-def say(word, text): found.append((word, text))
-def node(left, right): return sha(b"\x01" + left + right)
+say, node = lambda word, text: found.append((word, text)), lambda left, right: sha(b"\x01" + left + right)
 def climb(h, m, n, path):  # RFC 6962 2.1.1: the root that the proof `path` for leaf m of n leads to
     if n == 1: return h if not path else b""
     k, rest = 1 << (n - 1).bit_length() - 1, path[:-1]
@@ -30,9 +29,8 @@ def open_note(text, where):  # C2SP signed note, timed Ed25519 -> size, root, se
     except ValueError: say("BAD-SIGNATURE", f"{where} does not verify")
 def open_receipt(path):  # C2SP tlog-proof -> size, root, index, leaf; or None
     try:
-        top, _, note = pathlib.Path(path).read_text("utf-8").partition("\n\n")
-        head, top = open_note(note, path), top.split("\n")
-        if not head: return None
+        top, _, note = pathlib.Path(path).read_text("utf-8").partition("\n\n"); top = top.split("\n")
+        if not (head := open_note(note, path)): return None
         index, leaf = int(top[2].removeprefix("index ")), sha(b"\x00" + unb64(top[1].removeprefix("extra ")))
         if index >= head[0] or climb(leaf, index, head[0], [*map(unb64, top[3:])]) != head[1]: raise ValueError
         return head[0], head[1], index, leaf
@@ -40,11 +38,14 @@ def open_receipt(path):  # C2SP tlog-proof -> size, root, index, leaf; or None
 def main(database, receipts, live):
     wal = live or os.path.exists(database + "-wal") and os.path.getsize(database + "-wal")
     db = sqlite3.connect(f"file:{database}?" + ("mode=ro" if wal else "immutable=1"), uri=True)
+    db.text_factory = lambda raw: raw.decode(errors="replace"); ours = "type='table' AND name IN ('entry','checkpoint')"
+    if db.execute("SELECT count(*) FROM sqlite_master WHERE " + ours).fetchone() != (2,): raise ValueError("no log")
+    whole = "CASE WHEN length(body) < 65536 AND typeof(body) = 'blob' THEN body END"
     notes = db.execute("SELECT size, CAST(note AS TEXT) FROM checkpoint ORDER BY size").fetchall()
     t, roots, n, prev, chain, shifted, old = [], {}, 0, "", None, False, None
     steps, told, intents, run, on, owed, signed, kinds, ms = [], [], {}, None, False, [], 0, set(), 0
     proofs = [p for p in map(open_receipt, receipts) if p]; sizes = {p[0] for p in proofs} | {size for size, _ in notes}
-    for seq, body in db.execute("SELECT seq, CASE WHEN length(body) < 65536 THEN body END FROM entry ORDER BY seq"):
+    for seq, body in db.execute("SELECT seq, " + whole + " FROM entry ORDER BY seq"):
         if seq != n: say("GAP", f"entry {n} is missing"); n, shifted = seq, True
         body, before, n = body or b"", prev, n + 1; leaf = sha(b"\x00" + body); prev = sha(body).hex()
         if any(p[2] == seq and p[3] != leaf for p in proofs): say("REWRITTEN", f"entry {seq} is not the receipt's")
@@ -67,7 +68,7 @@ def main(database, receipts, live):
             owed += [(seq, up, x["critical"] or kind == "gateway-stopped")] * on; on = on and kind != "gateway-stopped"
             if kind == "operation-intended": intents[seq] = ev.get("count", 1)
             elif intents.get(ev.get("intent")): intents[ev["intent"]] -= 1 if "success" in kind else 1 << 53
-        except (ValueError, KeyError, TypeError): say("REWRITTEN", f"entry {seq} is not in the form of an entry")
+        except (ValueError, KeyError, TypeError, RecursionError): say("REWRITTEN", f"entry {seq} has no entry's form")
         if n in sizes: roots[n] = functools.reduce(lambda a, b: node(b, a), [h for _, h in t[::-1]]), ms, shifted
     for seq, shift in steps:  # a person's declaration excuses one step of its size, near it
         near = next((t for t in told if abs(t[0] - seq) <= 16 and abs(t[1] - shift) <= 60000), None)
@@ -89,12 +90,11 @@ def main(database, receipts, live):
     if run is not None and not live: say("UNCLEAN", "the log ends without a proper stop")
     if not live and any(count > 0 for count in intents.values()): say("INTERRUPTED", "an operation has no ending")
     line = f"OK entries={n} signed={signed} unsigned_tail={n - signed} receipts={len(proofs)}; not checked: token"
-    print("NOT " * bool(found) + line, *map(": ".join, found), sep="\n")
-    return 1 if found else 0
+    print("NOT " * bool(found) + line, *map(": ".join, found), sep="\n"); return int(bool(found))
 try:
     name, key_hex, key = pathlib.Path(sys.argv[2]).read_text().strip().split("+", 2); key = unb64(key)[1:]
     if (key_id := sha(name.encode() + b"\n\x04" + key)[:4]).hex() != key_hex: raise ValueError("no verifier key")
     try: live = fcntl.flock(os.open(sys.argv[1] + ".lock", os.O_RDONLY), fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError as fault: live = isinstance(fault, BlockingIOError)  # a process is writing this log now
     sys.exit(main(sys.argv[1], sys.argv[3:], live))
-except (OSError, ValueError, IndexError, sqlite3.Error) as fault: print(f"unreadable: {fault}"); sys.exit(2)
+except (OSError, ValueError, IndexError, TypeError, sqlite3.Error) as fault: print(f"unreadable: {fault}"); sys.exit(2)

@@ -13,7 +13,7 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from hsm_console.audit import canonical, store
 from hsm_console.domain.errors import EnvironmentFault, ExitCode, Problem
@@ -55,7 +55,7 @@ class Database:
             "FROM entry WHERE seq >= ? ORDER BY seq"
         )
         first = start or -(1 << 63)  # from the beginning, whatever number somebody gave to the first row
-        return self._conn.execute(query, (limit, first))
+        return self._numbered(self._conn.execute(query, (limit, first)))
 
     def tile(self, level: int, n: int) -> bytes | None:
         row = self._conn.execute("SELECT data FROM tile WHERE level = ? AND n = ?", (level, n)).fetchone()
@@ -63,7 +63,14 @@ class Database:
 
     def checkpoints(self) -> Iterator[tuple[int, str]]:
         query = "SELECT size, CASE WHEN length(note) <= 65536 THEN CAST(note AS TEXT) ELSE '' END FROM checkpoint"
-        return self._conn.execute(query + " ORDER BY size")
+        return self._numbered(self._conn.execute(query + " ORDER BY size"))
+
+    def _numbered(self, rows: Iterator[Any]) -> Iterator[Any]:
+        """The rows as they are. Raises EnvironmentFault log-damaged where somebody loosened the schema's types."""
+        for row in rows:
+            if not isinstance(row[0], int):
+                raise store.damaged("a row has no number", self._path)
+            yield row
 
     def count(self) -> int:
         return int(self._conn.execute("SELECT count(*) FROM entry").fetchone()[0])
@@ -90,6 +97,7 @@ def _database(path: Path) -> Iterator[Database]:
     with contextlib.ExitStack() as stack:
         conn = stack.enter_context(contextlib.closing(_connect(path, stack, live=live)))
         with store.told(path):
+            conn.text_factory = lambda raw: raw.decode("utf-8", "replace")  # garbled text is a finding, no fault
             conn.execute("PRAGMA query_only=ON")
             conn.execute("PRAGMA trusted_schema=OFF")
             conn.execute("PRAGMA cell_size_check=ON")
