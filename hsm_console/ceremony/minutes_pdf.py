@@ -228,6 +228,8 @@ def _how_to_check(sheet: Sheet, body: dict[str, Any]) -> None:
     sheet.heading("How to check this without trusting us", needs_mm=50)
     lines = ["sha256sum minutes.json", "hsm-console audit verify WORKSPACE --vkey log.vkey"]
     sheet.text(
+        "In the folder evidence/CEREMONY of the workspace, or a copy of it, with authority.pem and log.vkey of the "
+        "workspace copied into it; words in capitals stand for names. "
         "The first must give the digest at the foot of this page. Each of the others must say OK, or successful."
     )
     lines += [

@@ -277,7 +277,11 @@ def read(path: Path) -> str:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise unreadable(f"{path.name} is longer than {MAX_BYTES} bytes")
-        return path.read_bytes().decode()
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)  # a device or a pipe has no size beforehand
+        if len(data) > MAX_BYTES:
+            raise unreadable(f"{path.name} is longer than {MAX_BYTES} bytes")
+        return data.decode()
     except UnicodeDecodeError:
         raise unreadable(f"{path.name} is not UTF-8 text") from None
     except OSError as error:

@@ -19,7 +19,7 @@ from hsm_console.cli import demo_cast as cast
 from hsm_console.cli.demo_play import Play
 from hsm_console.cli.demo_stage import Stage
 from hsm_console.client import audit, ceremonies, device
-from hsm_console.domain.errors import ExitCode, InputError, Problem, VerificationFailed
+from hsm_console.domain.errors import EnvironmentFault, ExitCode, InputError, Problem, VerificationFailed
 from hsm_console.domain.messages.audit import VerifyReport
 from hsm_console.domain.messages.ceremony import CeremonyView
 from hsm_console.domain.people import Role
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     began = time.monotonic()
     out = args.out.absolute()
     _check_out(out, args.adapter)
-    out.parent.mkdir(parents=True, exist_ok=True)
+    _make(out.parent)
     with Stage(out, args.adapter, _say) as stage:
         stage.persist(stage.found)
         parameters = {"algorithm": args.algorithm, "label": args.label}
@@ -87,6 +87,20 @@ def _check_out(out: Path, adapter: str) -> None:
                 exit_code=ExitCode.USAGE,
             )
         )
+
+
+def _make(parent: Path) -> None:
+    """The folder that will hold it. Raises EnvironmentFault `demo-folder`."""
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise EnvironmentFault(
+            Problem(
+                code="demo-folder",
+                what=f"The folder {parent} cannot be made: {fault.strerror}.",
+                todo="Name another folder with --out.",
+            )
+        ) from fault
 
 
 def _say(text: str) -> None:

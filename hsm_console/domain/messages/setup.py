@@ -12,7 +12,7 @@ from hsm_console.domain.errors import Problem
 from hsm_console.domain.people import Person, Role
 
 
-class Founder(msgspec.Struct, frozen=True, kw_only=True):
+class Founder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One person to enrol, and the passphrase she chose for her credential file."""
 
     person: Person
@@ -23,7 +23,7 @@ class Founder(msgspec.Struct, frozen=True, kw_only=True):
         return f"Founder({self.person!r}, {self.roles!r}, passphrase=…)"
 
 
-class FoundingSpec(msgspec.Struct, frozen=True, kw_only=True):
+class FoundingSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """adapter: an entry point's name; environment: id of resources/environments; options: adapter settings
     (module path, slot or token label). so_pin and pin: the token is initialised with them."""
 

@@ -117,6 +117,8 @@ def test_files_that_cannot_be_read_are_told(tmp_path: Path) -> None:
     (tmp_path / "huge.toml").write_bytes(b"#" * (script.MAX_BYTES + 1))
     with pytest.raises(InputError):
         script.read(tmp_path / "huge.toml")
+    with pytest.raises(InputError):
+        script.read(Path("/dev/zero"))  # has no size and no end
 
 
 def test_the_key_comes_from_the_script_or_from_its_parameters() -> None:
