@@ -1,4 +1,4 @@
-"""`hsm-console workspace init|enrol|revoke|list`: found a workspace, and look after its people."""
+"""`hsm-console workspace init|enrol|revoke|renew|list`: found a workspace, and look after its people."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import json
 import re
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,11 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     revoke.add_argument("--uid", required=True)
     revoke.add_argument("--reason", default="unspecified", help="CRLReason of RFC 5280 5.3.1, e.g. keyCompromise")
 
+    renew = verbs.add_parser("renew", help="when nobody can log in because the list of revoked certificates ran out")
+    renew.add_argument("directory", type=Path)
+    renew.add_argument("--secrets", choices=("-",), help="the token's PIN as JSON on standard input: pin")
+    renew.add_argument("--json", action="store_true")
+
     listing = verbs.add_parser("list", help="the people of a workspace")
     _common(listing)
 
@@ -57,7 +63,9 @@ def _common(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run one of them. Raises ConsoleErrors."""
-    return {"init": _init, "enrol": _enrol, "revoke": _revoke, "list": _list}[args.workspace_verb](args)
+    return {"init": _init, "enrol": _enrol, "revoke": _revoke, "renew": _renew, "list": _list}[args.workspace_verb](
+        args
+    )
 
 
 # -- init ------------------------------------------------------------------------------------------------------
@@ -163,6 +171,20 @@ def _revoke(args: argparse.Namespace) -> int:
     with logged_in(args.directory, args.credential, secrets, Role.ADMINISTRATOR) as session:
         _unlock(session, secrets)
         _tell([people.revoke(session, args.uid, args.reason)], as_json=args.json)
+    return ExitCode.OK
+
+
+def _renew(args: argparse.Namespace) -> int:
+    """No gateway lets anybody in without a fresh list, so a process of its own issues it, with the token's PIN."""
+    with Secrets(from_stdin=args.secrets == "-").get("pin", "PIN of the token") as pin:
+        told = setup.renew(args.directory, pin)
+    if args.json:
+        print(json.dumps(told))
+    else:
+        until = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(told["crl_next_update_ms"] / 1000))
+        print(f"List {told['crl']} of revoked certificates is in force until {until}.")
+        if told["identity_renewed"]:
+            print("The gateway has a new transport identity; remote screens must be told its new digest.")
     return ExitCode.OK
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -12,8 +14,10 @@ from hsm_console.client import spawn
 from hsm_console.client.failures import error_of
 from hsm_console.domain.errors import EnvironmentFault, Problem
 from hsm_console.domain.messages.setup import FoundingProgress, FoundingSpec
+from hsm_console.domain.secret import Secret
 
 FOUNDING = "hsm_console.gateway.founding"
+RENEWAL = "hsm_console.gateway.renewal"
 _LAST_MESSAGES = 1500
 
 
@@ -50,6 +54,25 @@ def run(
     if not last.done:
         raise EnvironmentFault(_died(status, said))
     return last.credentials
+
+
+def renew(workspace: Path, pin: Secret, *, module: str = RENEWAL) -> dict[str, Any]:
+    """Issue a fresh list of revoked certificates while no gateway runs (nobody could log in without one).
+
+    Returns crl (its number), crl_next_update_ms, identity_renewed. Raises the process's Problem: `workspace-in-use`,
+    `pin-incorrect`, …, or EnvironmentFault `founding-died`.
+    """
+    command = spawn.python_command(module, str(workspace))
+    process = spawn.start(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    with process:
+        said, messages = process.communicate(msgspec.json.encode({"pin": pin.reveal()}))
+    try:
+        told: dict[str, Any] = msgspec.json.decode(said)
+    except msgspec.DecodeError:
+        raise EnvironmentFault(_died(process.returncode, messages.decode(errors="replace")[-_LAST_MESSAGES:])) from None
+    if "problem" in told:
+        raise error_of(msgspec.convert(told["problem"], Problem))
+    return told
 
 
 def _died(status: int, messages: str) -> Problem:

@@ -58,17 +58,17 @@ _REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden"
 class Gateway:
     """A running gateway. Made by `start`; ended by `stop`, once."""
 
-    def __init__(self, core: Core, server: GatewayServer, auditing: Auditing, lock: WorkspaceLock, run: Path) -> None:
+    def __init__(self, core: Core, server: GatewayServer, auditing: Auditing, run: Path) -> None:
         self.core = core
         self._server = server
         self._auditing = auditing
-        self._lock = lock
+        self.held = contextlib.ExitStack()
         self._run = run
         self.rendezvous: Rendezvous | None = None
 
     def listen(self) -> Rendezvous:
         """Record the start, accept connections; leaves `gateway.json` for those who come later."""
-        self.core.log.append(_started(self.core, self._server.address))
+        self.core.log.append(started(self.core, self._server.address))
         self._server.start()
         found = Rendezvous(
             pid=os.getpid(),
@@ -97,10 +97,8 @@ class Gateway:
             self._server.stop,
             lambda: core.log.append([Draft(event=ev.GatewayStopped(run_uid=core.run_uid, reason=reason))]),
             lambda: core.device.lock(None),
-            core.device.close,
-            core.log.close,
             lambda: (self._run / places.RENDEZVOUS).unlink(missing_ok=True),
-            self._lock.release,
+            self.held.close,
         )
         for step in steps:
             try:
@@ -114,20 +112,28 @@ def start(directory: Path, *, listen: str = "", clock: Clock | None = None, open
 
     Raises ConsoleErrors that say exactly what is missing or wrong; nothing is left behind then.
     """
+    with contextlib.ExitStack() as undo:
+        core = prepare(directory, undo, clock=clock, opener=opener)
+        run = core.home.run_directory()
+        gateway = _serve(core, run, listen or f"unix:{run / places.GATEWAY_SOCKET}")
+        gateway.held = undo.pop_all()
+    return gateway
+
+
+def prepare(
+    directory: Path, undo: contextlib.ExitStack, *, clock: Clock | None = None, opener: Opener = HsmClient
+) -> Core:
+    """Everything but the services and the server. undo: closes what was opened, in reverse order."""
     home = Home(directory)
     file = home.load()
-    with contextlib.ExitStack() as undo:
-        lock = WorkspaceLock(home.directory)
-        undo.callback(lock.release)
-        run = home.run_directory()
-        clock = clock or SystemClock()
-        log = _open_log(home, file, clock)
-        undo.callback(log.close)
-        core = _core(home, file, clock, log, opener)
-        undo.callback(core.device.close)
-        gateway = _serve(core, lock, run, listen or f"unix:{run / places.GATEWAY_SOCKET}")
-        undo.pop_all()
-    return gateway
+    lock = WorkspaceLock(home.directory)
+    undo.callback(lock.release)
+    clock = clock or SystemClock()
+    log = _open_log(home, file, clock)
+    undo.callback(log.close)
+    core = _core(home, file, clock, log, opener)
+    undo.callback(core.device.close)
+    return core
 
 
 def _open_log(home: Home, file: WorkspaceFile, clock: Clock) -> AuditLog:
@@ -174,7 +180,7 @@ def _core(home: Home, file: WorkspaceFile, clock: Clock, log: AuditLog, opener: 
     return core
 
 
-def _started(core: Core, listen: str) -> list[Draft]:
+def started(core: Core, listen: str) -> list[Draft]:
     """GatewayStarted; and the policy, when the environment's rules are not those that the log knows."""
     environment = core.environment
     with core.reading() as conn:
@@ -227,13 +233,19 @@ def _crl_notices(home: Home, known: tuple[int, str] | None) -> tuple[Problem, ..
     )
 
 
-def _serve(core: Core, lock: WorkspaceLock, run: Path, listen: str) -> Gateway:
+def _serve(core: Core, run: Path, listen: str) -> Gateway:
     receipts = Receipts(core)
     evidence = Evidence(core, receipts)
     ceremonies = Ceremonies(core, evidence)
     access, auditing = Access(core), Auditing(core, receipts)
-    core.device.recover = ceremonies.recover
-    routes = table(access, ceremonies, evidence, Scripts(evidence), Keys(core), People(core), auditing)
+    people = People(core)
+
+    def after_unlock() -> None:
+        ceremonies.recover()
+        people.renew_crl()
+
+    core.device.recover = after_unlock
+    routes = table(access, ceremonies, evidence, Scripts(evidence), Keys(core), people, auditing)
     access.document = document(routes)
     app = App(
         routes,
@@ -251,7 +263,7 @@ def _serve(core: Core, lock: WorkspaceLock, run: Path, listen: str) -> Gateway:
     )
     core.sessions.drop = server.drop
     evidence.complete_all()
-    return Gateway(core, server, auditing, lock, run)
+    return Gateway(core, server, auditing, run)
 
 
 def wsgi(app: App) -> Callable[..., Iterable[bytes]]:

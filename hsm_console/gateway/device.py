@@ -142,8 +142,8 @@ class Device:
             except ConsoleError as error:
                 self._problem = error.problem
 
-    def unlock(self, actor: Actor, pin: Secret, source: str = "") -> DeviceState:
-        """Open the token with a PIN. Never retried. Every refusal is recorded.
+    def unlock(self, actor: Actor | None, pin: Secret, source: str = "") -> DeviceState:
+        """Open the token with a PIN. Never retried. Every refusal is recorded. actor None: the owner of the folder.
 
         Raises the device's errors (pin-incorrect, pin-locked, …), `token-wrong-serial`, `simulated-token-refused`,
         and VerificationFailed `log-rolled-back` or `log-forked` when the token remembers another history.
@@ -187,8 +187,10 @@ class Device:
             raise
         self._unlocked, self._problem = True, None
 
-    def _refused(self, actor: Actor, source: str, error: ConsoleError) -> None:
+    def _refused(self, actor: Actor | None, source: str, error: ConsoleError) -> None:
         self._problem = error.problem if error.problem.code not in ("pin-incorrect",) else None
+        with suppress(ConsoleError):
+            self._info = self._open().describe()  # how many tries are left is told by the token's flags
         event = ev.DeviceUnlockRefused(
             reason=error.problem.code, text=error.problem.what, ckr=error.problem.details.get("ckr", "")
         )

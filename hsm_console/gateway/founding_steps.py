@@ -32,6 +32,7 @@ from hsm_console.domain.people import Roster, RosterEntry
 from hsm_console.domain.secret import Secret
 from hsm_console.gateway import projections
 from hsm_console.gateway.founding_statement import OtherSecrets, Statement
+from hsm_console.gateway.issuing import crl_days
 from hsm_console.gateway.workspace import FORMAT, Home, TokenTable, WorkspaceFile
 from hsm_console.hsm.keys import private_key
 from hsm_console.hsm.port import Binding, DataObject
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
 Tell = Callable[[int, str], None]
 BEGAN = "token.began"
 COMMON_NAME_CHARACTERS = 64  # RFC 5280 A.1, ub-common-name
-HOURS_A_DAY = 24
 EXPORTS_AT_ONCE = os.cpu_count() or 2
 
 
@@ -203,8 +203,7 @@ class Founding:
         return roster
 
     def _crl(self, authority: Authority) -> ev.CrlIssued:
-        days = max(1, self._environment.credential.crl_hours // HOURS_A_DAY)
-        crl = authority.issue_crl(1, (), now_ms=self._now(), days=days)
+        crl = authority.issue_crl(1, (), now_ms=self._now(), days=crl_days(self._environment))
         data = ca.pem(crl).encode()
         write_durably(self._home.crl, data, 0o644)
         assert crl.next_update_utc is not None  # noqa: S101 - just set

@@ -171,8 +171,7 @@ class Sessions:
         with self._lock:
             if session.ended:
                 return
-            session.ended = reason
-            self._by_connection.pop(session.connection, None)
+            session.ended = reason  # it stays known: whoever wants to come back proves herself with a new handshake
         if session.logged_on:
             draft = Draft(event=ev.LoggedOff(reason=reason), actor=session.actor, src=session.source, critical=True)
             self._log.append([draft])
@@ -180,7 +179,7 @@ class Sessions:
     def connection_closed(self, connection: str) -> None:
         """The transport says that a connection is gone."""
         with self._lock:
-            session = self._by_connection.get(connection)
+            session = self._by_connection.pop(connection, None)
         if session is not None:
             self.log_off(session, "connection-lost")
 

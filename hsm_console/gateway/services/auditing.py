@@ -19,6 +19,7 @@ from hsm_console.gateway.sessions import Session
 
 MAX_WAIT_MS = 30_000
 MAX_WAITERS = 6
+SAME_LOOK_MS = 60_000
 _MEDIA = {"pdf": "application/pdf", "png": "image/png", "tlog-proof": "text/plain; charset=utf-8"}
 
 
@@ -29,6 +30,7 @@ class Auditing:
         self._core = core
         self._receipts = receipts
         self._verification = Verification(core)
+        self._looks: dict[tuple[str, ...], int] = {}
         self._waiters = threading.BoundedSemaphore(MAX_WAITERS)
 
     def entries(self, call: Call) -> EntryPage:
@@ -37,11 +39,20 @@ class Auditing:
         filters = {name: call.query.get(name, "") for name in ("kind", "who", "text", "status", "ceremony")}
         before = call.number("before", -1, least=-1)
         page = log.rows(None if before < 0 else before, call.number("limit", 100, least=1, most=1000), **filters)
-        if page.rows:
+        if page.rows and self._is_new_look(call, before, filters):
             said = " ".join(f"{name}={value}" for name, value in filters.items() if value)
             event = ev.LogViewed(first=page.rows[-1].seq, last=page.rows[0].seq, filter=_plain(said))
             self._core.append(call.session, [Draft(event=event, actor=call.session.actor)])
         return page
+
+    def _is_new_look(self, call: Call, before: int, filters: dict[str, str]) -> bool:
+        """A screen that keeps looking at the newest page is one look, or each look would make the next one due."""
+        now, look = self._core.now_ms(), (call.session.uid, *filters.values())
+        last = self._looks.get(look, 0)
+        if before >= 0 or now - last > SAME_LOOK_MS:
+            self._looks[look] = now
+            return True
+        return False
 
     def entry(self, call: Call) -> EntryDetail:
         """One entry in full"""

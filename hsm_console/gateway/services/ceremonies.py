@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from hsm_console import __version__
-from hsm_console.ceremony import ballot, decide, engine, script, steps
+from hsm_console.ceremony import ballot, decide, engine, lint, script, steps
 from hsm_console.ceremony import state as st
 from hsm_console.ceremony.engine import Context
 from hsm_console.ceremony.plans import ChecksPlan, ClosePlan, HsmPlan, ReadBackPlan
@@ -101,6 +101,7 @@ class Ceremonies:
         text = self._evidence.scripts().get(request.script_id)
         if text is None:
             raise not_found(f"There is no script “{request.script_id[:80]}”.")
+        lint.check(script.parse(text))
         session, core = call.session, self._core
         ceremony_id = _new_id(request.script_id, core.now_ms())
         try:

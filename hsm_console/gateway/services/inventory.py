@@ -20,17 +20,17 @@ from hsm_console.domain.events import Draft
 from hsm_console.domain.messages.ceremony import KeyView
 from hsm_console.domain.messages.people import Enrol, PersonView, Revoke
 from hsm_console.domain.people import Person, Roster, RosterEntry
-from hsm_console.gateway import projections
+from hsm_console.gateway import issuing, projections
 from hsm_console.gateway.app import Call, not_found
 from hsm_console.gateway.core import Core
 from hsm_console.gateway.founding_rules import check_person
-from hsm_console.gateway.founding_steps import HOURS_A_DAY, enrolment
+from hsm_console.gateway.founding_steps import enrolment
 from hsm_console.gateway.projections import KeyRow, PersonRow
-from hsm_console.gateway.rosters import replace_crl, stage_crl
+from hsm_console.gateway.rosters import replace_crl
 from hsm_console.pki import authority as ca
 from hsm_console.pki import profiles
 from hsm_console.pki import roster as rosters
-from hsm_console.pki.authority import Authority, Revocation
+from hsm_console.pki.authority import Authority
 
 
 class Keys:
@@ -131,7 +131,7 @@ class People:
             )
         authority = core.signing_authority()
         event = ev.PersonRevoked(uid=uid, serial=entry.serial, spki_sha256=entry.spki_sha256, reason=wish.reason)
-        crl = self._crl(authority, event)
+        crl = issuing.stage_new_crl(core.home, core.log, authority, core.environment, core.now_ms(), event)
         entries = tuple(replace(e, revoked=True) if e is entry else e for e in core.rosters.current.entries)
         drafts = [Draft(event=event, actor=call.session.actor), Draft(event=crl, actor=call.session.actor)]
         self._issue(call, authority, entries, drafts)
@@ -140,25 +140,12 @@ class People:
         with core.reading() as conn:
             return self._view(next(r for r in projections.people(conn) if r.spki_sha256 == entry.spki_sha256))
 
-    def _crl(self, authority: Authority, newest: ev.PersonRevoked) -> ev.CrlIssued:
+    def renew_crl(self) -> None:
+        """At an unlock: a fresh list when half of the time of the old one is over, so that it never runs out."""
         core = self._core
         now = core.now_ms()
-        with core.reading() as conn:
-            rows = [row for row in projections.people(conn) if row.revoked_ms]
-            number = (projections.issued(conn, "crl") or (0, ""))[0] + 1
-        revoked = [Revocation(int(row.serial, 16), row.revoked_ms, row.reason) for row in rows]
-        revoked.append(Revocation(int(newest.serial, 16), now, newest.reason))
-        days = max(1, core.environment.credential.crl_hours // HOURS_A_DAY)
-        crl = authority.issue_crl(number, revoked, now_ms=now, days=days)
-        data = ca.pem(crl).encode()
-        stage_crl(core.home, data)
-        assert crl.next_update_utc is not None  # noqa: S101 - just set
-        return ev.CrlIssued(
-            number=number,
-            sha256=hashlib.sha256(data).hexdigest(),
-            next_update_ms=profiles.time_ms(crl.next_update_utc),
-            revoked=tuple(f"{one.serial:x}" for one in revoked),
-        )
+        if issuing.crl_is_due(core.environment, core.contexts.crl.next_update_ms, now):
+            issuing.renew_crl(core.home, core.log, core.signing_authority(), core.environment, now)
 
     def _issue(self, call: Call, authority: Authority, entries: tuple[RosterEntry, ...], drafts: list[Draft]) -> None:
         """Sign the new roster, say so in the log together with `drafts`, put it in force."""
