@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from hsm_console.audit import anchors as anchors_
-from hsm_console.audit import bundle, ocsf, reading, receipt_files
+from hsm_console.audit import bundle, ocsf, reading, receipt_files, siem, siem_export
 from hsm_console.audit.anchors import Anchor
 from hsm_console.audit.checkpoint import Vkey, parse_vkey
 from hsm_console.audit.receipt import anchor
@@ -23,6 +23,7 @@ from hsm_console.domain.errors import ExitCode, InputError, Problem, Verificatio
 from hsm_console.domain.messages.audit import Finding, VerifyReport
 
 Subparsers = Any  # argparse's own type is private
+_TILES = "tlog-tiles"
 
 
 def register(subparsers: Subparsers) -> None:
@@ -30,9 +31,15 @@ def register(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser("audit", help="verify, export and report the audit log")
     verbs = parser.add_subparsers(dest="audit_verb", metavar="WHAT", required=True)
     _verify_arguments(verbs.add_parser("verify", help="check a workspace's log, an audit.db or an exported bundle"))
-    export = verbs.add_parser("export", help="write a bundle (C2SP tlog-tiles) that a stranger can check")
+    export = verbs.add_parser("export", help="write a bundle (C2SP tlog-tiles) that a stranger can check, or a copy")
     export.add_argument("log", type=Path, help="workspace folder or audit.db")
-    export.add_argument("--out", type=Path, required=True, help="new folder for the bundle")
+    export.add_argument("--out", type=Path, required=True, help="new folder for the bundle, new file for the others")
+    export.add_argument(
+        "--format",
+        choices=(_TILES, *siem.FORMATS),
+        default=_TILES,
+        help=f"{_TILES} (default): bundle with proof; the others: copies for a log collector, one line an entry",
+    )
     entries = verbs.add_parser("entries", help="list entries in plain words")
     entries.add_argument("log", type=Path, help="workspace folder, audit.db or bundle")
     entries.add_argument("--from", dest="start", type=int, default=0, help="first entry (default 0)")
@@ -168,7 +175,23 @@ def load_vkey(given: str | None, log: Path) -> tuple[Vkey, bool]:
     )
 
 
+def _export_copy(args: argparse.Namespace) -> int:
+    """A copy for a log collector: says what it holds, what it left out and that the file alone is no proof."""
+    done = siem_export.export(args.log, args.out, args.format)
+    if args.json:
+        print(msgspec.json.encode(done).decode())
+        return ExitCode.OK
+    print(f"Exported {done.size} entries of “{done.origin}” as {done.format} to {args.out}.")
+    print(f"Root: {done.root}")
+    if done.unsigned:
+        print(f"Left out: {done.unsigned} newer entries that no checkpoint covers yet.")
+    print("This file is a copy and no proof by itself; its last line says how to prove it.")
+    return ExitCode.OK
+
+
 def _export(args: argparse.Namespace) -> int:
+    if args.format != _TILES:
+        return _export_copy(args)
     done = bundle.export(args.log, args.out)
     if args.json:
         print(msgspec.json.encode(done).decode())

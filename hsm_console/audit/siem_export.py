@@ -1,0 +1,133 @@
+"""Writes an export for a log collector: one line per entry, up to the newest checkpoint, with its proof named.
+
+Streaming: memory does not grow with the log. The file appears under its name only when it is whole and its entries
+lead to the root of the checkpoint.
+"""
+
+from __future__ import annotations
+
+import base64
+import collections
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from hsm_console.audit import siem, tiles
+from hsm_console.audit.checkpoint import SignedNote, parse_note
+from hsm_console.audit.source import Source, open_source
+from hsm_console.audit.tree import leaf_hash
+from hsm_console.domain.errors import EnvironmentFault, ExitCode, InputError, Problem, VerificationFailed
+
+COPY = (
+    "This is a copy for searching and proves nothing by itself. To prove it: compute the RFC 6962 root over the {size} "
+    "leaf hashes in their order and compare it with the root in the checkpoint; verify the checkpoint's signature with "
+    "a verifier key (log.vkey) that did not come with this file; and hold a line that matters against the entry "
+    "itself, from the log or its bundle: hsm-console audit verify LOG --vkey log.vkey"
+)
+
+
+class Written(msgspec.Struct, frozen=True, kw_only=True):
+    """What an export holds. root: hex; unsigned: entries behind the checkpoint, which were left out."""
+
+    format: str
+    origin: str
+    size: int
+    root: str
+    unsigned: int
+    checkpoint: str
+
+
+def export(path: Path, out: Path, form: str) -> Written:
+    """Write the log at `path` in `form` (a key of `siem.FORMATS`) into the new file `out`.
+
+    Raises InputError out-exists, log-unsigned; EnvironmentFault log-missing, log-damaged, export-failed;
+    VerificationFailed log-changed, note-unreadable, entry-unreadable.
+    """
+    if out.exists():
+        raise _refused("out-exists", f"{out} is there already.", "Name a new file.")
+    with open_source(path) as source:
+        newest = next(iter(collections.deque((text for _, text in source.checkpoints()), maxlen=1)), "")
+        if not newest:
+            raise _refused(
+                "log-unsigned", "No entry of this log is signed yet.", "Unlock the device, sign, export then."
+            )
+        note = parse_note(newest)
+        with new_file(out) as stream:
+            unsigned = _write(source, stream, form, newest, note)
+    head = note.checkpoint
+    return Written(
+        format=form, origin=head.origin, size=head.size, root=head.root.hex(), unsigned=unsigned, checkpoint=newest
+    )
+
+
+def _write(source: Source, stream: BinaryIO, form: str, newest: str, note: SignedNote) -> int:
+    """The lines; returns how many entries are behind the checkpoint."""
+    head, line, end = note.checkpoint, siem.FORMATS[form], siem.LINE_END[form]
+    frame = siem.Row(
+        size=str(head.size),
+        root=head.root.hex(),
+        checkpoint=base64.b64encode(newest.encode()).decode(),
+        message=COPY.format(size=head.size),
+    )
+
+    def put(text: str) -> None:
+        stream.write((text + end).encode())
+
+    if form == "csv":
+        put(siem.CSV_HEAD)
+    else:
+        put(line(msgspec.structs.replace(frame, kind=siem.BEGIN), head.origin))
+    edge, unsigned = tiles.Edge(), 0
+    for _, _, body in source.entries():
+        if edge.size == head.size:
+            unsigned += 1
+            continue
+        data = body or b""
+        edge.push(leaf_hash(data))
+        put(line(siem.row(data), head.origin))
+    if edge.size != head.size or edge.root() != head.root:
+        raise _changed(head.size)
+    put(line(msgspec.structs.replace(frame, kind=siem.END), head.origin))
+    return unsigned
+
+
+@contextlib.contextmanager
+def new_file(out: Path) -> Iterator[BinaryIO]:
+    """A file that gets its name when the block ends well. Raises EnvironmentFault export-failed."""
+    part = out.with_name(f".{out.name}.{os.getpid()}.part")
+    try:
+        with part.open("xb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(out)
+    except OSError as fault:
+        raise EnvironmentFault(
+            Problem(
+                code="export-failed",
+                what=f"{out} could not be written: {fault.strerror}.",
+                todo="Make room, or choose another folder, and try again.",
+            )
+        ) from fault
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _refused(code: str, what: str, todo: str) -> InputError:
+    return InputError(Problem(code=code, what=what, todo=todo, exit_code=ExitCode.USAGE))
+
+
+def _changed(size: int) -> VerificationFailed:
+    return VerificationFailed(
+        Problem(
+            code="log-changed",
+            what=f"REWRITTEN: the entries below {size} are not those that were signed; nothing was exported.",
+            todo="Run “hsm-console audit verify”; it names the entry.",
+            contact="the auditor",
+            exit_code=ExitCode.VERIFICATION,
+        )
+    )
