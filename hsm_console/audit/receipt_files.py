@@ -6,6 +6,7 @@ import io
 import shutil
 import subprocess
 import tempfile
+import warnings
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
@@ -53,9 +54,11 @@ def _from_codes(path: Path, codes: list[str]) -> tuple[Receipt, ...]:
 
 def _picture_codes(path: Path, data: bytes) -> list[str]:
     try:
-        with Image.open(io.BytesIO(data)) as picture:
-            return list(qr.read(picture))
-    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as fault:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data)) as picture:
+                return list(qr.read(picture))
+    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError, Warning) as fault:
         raise _file(path, "the picture is damaged or too large") from fault
 
 

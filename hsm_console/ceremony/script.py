@@ -265,7 +265,12 @@ def own(folder: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for path in sorted(folder.glob("*.toml")) if folder.is_dir() else ():
         text = read(path)
-        script_id = parse(text).id
+        try:
+            script_id = parse(text).id
+        except InputError as error:
+            raise InputError(
+                msgspec.structs.replace(error.problem, what=f"{path.name}: {error.problem.what}")
+            ) from error
         if script_id in found or script_id in library():
             raise unreadable(f"{path.name} has the id “{script_id}”, which another script has already")
         found[script_id] = text

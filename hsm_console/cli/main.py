@@ -34,6 +34,7 @@ VERBS: dict[str, tuple[str, str]] = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit code."""
+    os.umask(0o077)  # what a ceremony leaves is for the workstation's owner, whatever the shell's mask
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         if not arguments:

@@ -73,8 +73,10 @@ def _refused(code: str, what: str, todo: str) -> InputError:
 
 
 def _say(line: EnrolLine) -> None:
-    sys.stdout.write(msgspec.json.encode(line).decode() + "\n")
-    sys.stdout.flush()
+    try:
+        os.write(sys.stdout.fileno(), msgspec.json.encode(line) + b"\n")
+    except BrokenPipeError:
+        return  # the asker has gone: nobody is left to tell
 
 
 if __name__ == "__main__":
