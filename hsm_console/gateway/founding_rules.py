@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 
 from hsm_console.credential.passphrase import require_quality
@@ -21,6 +22,8 @@ UID = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,30}[a-z0-9])?")
 LABEL = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,30}[\x21-\x7e])?")
 MIN_PIN = 8
 MAX_PIN = 64
+MIN_ITERATIONS = 1_000  # as few as tests need; the message names what is usual
+MAX_ITERATIONS = 20_000_000  # half a minute at each log-in
 MIN_FREE_BYTES = 64 * 1024 * 1024
 
 
@@ -34,6 +37,9 @@ def check(spec: FoundingSpec) -> Environment:
     _check_pin(spec.pin, "The PIN")
     if spec.so_pin == spec.pin:
         raise refused("pin-too-weak", "The two PINs are the same.", "Choose two different ones.")
+    if not MIN_ITERATIONS <= spec.kdf_iterations <= MAX_ITERATIONS:
+        what = f"{spec.kdf_iterations} rounds for the credential files are not between {MIN_ITERATIONS} and "
+        raise refused("iterations-refused", f"{what}{MAX_ITERATIONS}.", "Leave the number out: 1,000,000 is usual.")
     _check_people(spec, environment)
     return environment
 
@@ -61,6 +67,12 @@ def _check_people(spec: FoundingSpec, environment: Environment) -> None:
     uids = [founder.person.uid for founder in spec.people]
     if len(set(uids)) != len(uids):
         raise refused("person-twice", "Two people have the same short name.", "Give each person one of her own.")
+    passphrases = [founder.passphrase for founder in spec.people]
+    if environment.production and len(set(passphrases)) != len(passphrases):
+        raise refused(
+            "passphrase-shared", "Two people have the same passphrase.", "Each person chooses one of her own."
+        )
+    check_names([founder.person.name for founder in spec.people])
     held = {role for founder in spec.people for role in founder.roles}
     if Role.ADMINISTRATOR not in held:
         raise refused("administrator-missing", "Nobody is administrator.", "Give the role to one person at least.")
@@ -73,13 +85,25 @@ def _check_people(spec: FoundingSpec, environment: Environment) -> None:
         _check_passphrase(founder.passphrase, environment, person.name, person.uid)
 
 
+def check_names(names: Sequence[str]) -> None:
+    """Minutes name people by their printed names: two alike could not be told apart. Raises InputError `name-twice`."""
+    seen: set[str] = set()
+    for name in names:
+        alike = " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+        if alike in seen:
+            todo = "Add what tells them apart, as it shall stand in the minutes: a second name or a department."
+            raise refused("name-twice", f"Two people are called “{name}”.", todo)
+        seen.add(alike)
+
+
 def check_person(person: Person, held: tuple[Role, ...]) -> None:
     """Raises InputError `uid-refused`, `name-refused`, `roles-refused`."""
     if not UID.fullmatch(person.uid):
         what = f"“{person.uid}” cannot be a short name: small letters, digits, dots and dashes, at most 32."
         raise refused("uid-refused", what, "Choose another one, for example a.turing.")
     if not person.name.strip() or len(person.name) > 64 or not _printable(person.name):
-        raise refused("name-refused", f"The name of “{person.uid}” is not accepted.", "Type it as on the minutes.")
+        what = f"The name of “{person.uid}” is not accepted: 1 to 64 characters in Unicode's composed form (NFC), "
+        raise refused("name-refused", f"{what}without control or direction marks.", "Type it as on the minutes.")
     if not held or len(set(held)) != len(held):
         raise refused("roles-refused", f"{person.name} needs at least one role, each once.", "Choose the roles.")
 

@@ -23,7 +23,7 @@ from hsm_console.domain.people import Person, Roster, RosterEntry
 from hsm_console.gateway import issuing, projections
 from hsm_console.gateway.app import Call, not_found
 from hsm_console.gateway.core import Core
-from hsm_console.gateway.founding_rules import check_person
+from hsm_console.gateway.founding_rules import check_names, check_person
 from hsm_console.gateway.founding_steps import enrolment
 from hsm_console.gateway.projections import KeyRow, PersonRow
 from hsm_console.gateway.rosters import replace_crl
@@ -102,6 +102,7 @@ class People:
         known = roster.by_uid(wish.person.uid)
         if known is not None and not known.revoked:
             raise _known(wish.person.uid, known.person.name)
+        check_names([e.person.name for e in roster.entries if not e.revoked] + [wish.person.name])
         authority = core.signing_authority()
         days = core.environment.credential.certificate_days
         certificate = authority.issue_person(wish.person, wish.csr, now_ms=core.now_ms(), days=days)

@@ -53,6 +53,12 @@ def person(
         ({"adapter": "no-such-adapter"}, "adapter-unknown"),
         ({"people": ()}, "administrator-missing"),
         ({"people": (person(roles=(Role.ADMINISTRATOR,)), person(roles=(Role.CUSTODIAN,)))}, "person-twice"),
+        (
+            {"people": (person(roles=(Role.ADMINISTRATOR,)), person("b", roles=(Role.CUSTODIAN,)))},
+            "name-twice",
+        ),
+        ({"kdf_iterations": 0}, "iterations-refused"),
+        ({"kdf_iterations": 10**12}, "iterations-refused"),
         ({"people": (person(uid="Upper", roles=(Role.ADMINISTRATOR,)),)}, "uid-refused"),
         ({"people": (person(uid="../x", roles=(Role.ADMINISTRATOR,)),)}, "uid-refused"),
         ({"people": (person(roles=(Role.ADMINISTRATOR, Role.ADMINISTRATOR)),)}, "roles-refused"),
