@@ -50,6 +50,7 @@ from hsm_console.pki.authority import load_certificate
 from hsm_console.policy import environment as environments
 
 TICK_SECONDS = 1.0
+POLLED = ("/v1/audit/head", "/v1/device", "/v1/health")  # a screen left alone asks these for ever
 _REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found",
             405: "Method Not Allowed", 409: "Conflict", 413: "Content Too Large", 422: "Unprocessable Content",
             500: "Internal Server Error", 502: "Bad Gateway", 503: "Service Unavailable"}  # fmt: skip
@@ -249,7 +250,12 @@ def _serve(core: Core, run: Path, listen: str) -> Gateway:
     access.document = document(routes)
     app = App(
         routes,
-        identify=lambda request: core.sessions.identify(request.connection, request.peer_der, request.source),
+        identify=lambda request: core.sessions.identify(
+            request.connection,
+            request.peer_der,
+            request.source,
+            watching=request.method == "GET" and request.path in POLLED,
+        ),
         authorise=core.authorise,
         incidents=core.incidents,
     )

@@ -106,8 +106,8 @@ class Sessions:
         with self._lock:
             return tuple(s for s in self._by_connection.values() if s.logged_on and not s.ended)
 
-    def identify(self, connection: str, peer_der: bytes, source: str) -> Session:
-        """The session of a connection; the first request makes it.
+    def identify(self, connection: str, peer_der: bytes, source: str, *, watching: bool = False) -> Session:
+        """The session of a connection; the first request makes it. watching: a screen polls, nobody acts.
 
         Raises PolicyRefusal `certificate-not-ours`, `not-on-roster`, `revoked-in-roster`; each is recorded.
         """
@@ -117,7 +117,8 @@ class Sessions:
             session = self._meet(connection, peer_der, source)
             with self._lock:
                 session = self._by_connection.setdefault(connection, session)
-        session.last_ms = self._clock.now().time_ms
+        if not watching or session.last_ms == 0:
+            session.last_ms = self._clock.now().time_ms
         return session
 
     def _meet(self, connection: str, peer_der: bytes, source: str) -> Session:
