@@ -42,6 +42,7 @@ class Request:
     connection: str
     peer_der: bytes
     source: str = ""
+    chunked: bool = False  # a Transfer-Encoding was named: two ways to say where a body ends are one too many
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,8 @@ class App:
             return problem_response(self._incidents.bug(error, f"{request.method} {request.path}"))
 
     def _answer(self, request: Request) -> Response:
+        if request.chunked:
+            raise refused("body-unreadable", "A request says its length with Content-Length, not in chunks.")
         route, params = self._find(request)
         session = self._identify(request)
         if not route.before_log_on:

@@ -276,7 +276,8 @@ def wsgi(app: App) -> Callable[..., Iterable[bytes]]:
     """The App as the server wants it. The peer's certificate comes from the handshake, never from a header."""
 
     def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        length = int(environ.get("CONTENT_LENGTH") or 0)
+        chunked = "HTTP_TRANSFER_ENCODING" in environ  # RFC 9112 6.1: the start of request smuggling
+        length = 0 if chunked else int(environ.get("CONTENT_LENGTH") or 0)
         response = app.handle(
             Request(
                 method=environ["REQUEST_METHOD"],
@@ -286,6 +287,7 @@ def wsgi(app: App) -> Callable[..., Iterable[bytes]]:
                 connection=environ[CONNECTION_UID],
                 peer_der=environ[PEER_DER],
                 source=environ[SRC],
+                chunked=chunked,
             )
         )
         headers = [
@@ -293,6 +295,7 @@ def wsgi(app: App) -> Callable[..., Iterable[bytes]]:
             ("Content-Length", str(len(response.body))),
             ("Cache-Control", "no-store"),
             *response.headers,
+            *((("Connection", "close"),) if chunked else ()),
         ]
         start_response(f"{response.status} {_REASONS.get(response.status, 'Error')}", headers)
         return [response.body]
