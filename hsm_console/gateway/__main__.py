@@ -45,6 +45,8 @@ class Control:
         else:
             sys.stdout.buffer.write(data)
             sys.stdout.buffer.flush()
+            if line.problem is not None and sys.stderr.isatty():
+                sys.stderr.write(line.problem.in_words() + "\n")
 
     def wait(self, seconds: float) -> str:
         """Why to stop, or an empty text when the time is over."""
