@@ -7,6 +7,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -110,12 +111,12 @@ def founding_as_nobody(spec: Any) -> Any:
     return msgspec.json.decode(done.stdout.splitlines()[-1])
 
 
-def test_founding_where_nothing_may_be_written(tmp_path: Path, flows: Any) -> None:
-    closed = tmp_path / "closed"
-    closed.mkdir(mode=0o555)
-    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        if os.getuid() == 0:
-            folder.chmod(folder.stat().st_mode | 0o055)
-    last = founding_as_nobody(flows.spec(closed / "house"))
+def test_founding_where_nothing_may_be_written(flows: Any) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        closed = Path(name)
+        closed.chmod(0o555)
+        last = founding_as_nobody(flows.spec(closed / "house"))
+        closed.chmod(0o755)
+        assert list(closed.iterdir()) == []
     assert last["problem"]["code"] == "directory-not-writable"
     assert last["problem"]["exit_code"] == 3
