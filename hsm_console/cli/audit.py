@@ -40,6 +40,9 @@ def register(subparsers: Subparsers) -> None:
         default=_TILES,
         help=f"{_TILES} (default): bundle with proof; the others: copies for a log collector, one line an entry",
     )
+    _report_arguments(
+        verbs.add_parser("report", help="which entries answer which clause of a standard, for an assessor")
+    )
     entries = verbs.add_parser("entries", help="list entries in plain words")
     entries.add_argument("log", type=Path, help="workspace folder, audit.db or bundle")
     entries.add_argument("--from", dest="start", type=int, default=0, help="first entry (default 0)")
@@ -60,9 +63,21 @@ def _verify_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="machine-readable output")
 
 
+def _report_arguments(parser: argparse.ArgumentParser) -> None:
+    from hsm_console.cli import audit_report
+
+    audit_report.arguments(parser)
+
+
+def _report(args: argparse.Namespace) -> int:
+    from hsm_console.cli import audit_report
+
+    return audit_report.run(args)
+
+
 def run(args: argparse.Namespace) -> int:
     """Exit code: 0 verified or done, 1 something was found, 2 unreadable input. Raises ConsoleError."""
-    handlers = {"verify": _verify, "export": _export, "entries": _entries, "show": _show}
+    handlers = {"verify": _verify, "export": _export, "report": _report, "entries": _entries, "show": _show}
     return handlers[args.audit_verb](args)
 
 
@@ -72,8 +87,8 @@ def _verify(args: argparse.Namespace) -> int:
     head = _token_head(args.log) if args.token else None
     if args.token_head:
         head = _bytes(args.token_head)
-    progress = _progress if sys.stderr.isatty() else None
-    report = verify_workspace(args.log, vkey, anchors, head, progress, refused=refused)
+    shown = progress if sys.stderr.isatty() else None
+    report = verify_workspace(args.log, vkey, anchors, head, shown, refused=refused)
     if not trusted:
         report = _distrust(report)
     _print_report(report, as_json=args.json)
@@ -153,7 +168,8 @@ def _print_report(report: VerifyReport, *, as_json: bool) -> None:
         print(f"{item.word}: {item.text}{where}")
 
 
-def _progress(done: int, of: int) -> None:
+def progress(done: int, of: int) -> None:
+    """One line on the terminal that counts up."""
     end = "\n" if done >= of else ""
     sys.stderr.write(f"\r{done} of {of} entries{end}")
 
