@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 import sys
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hsm_console.cli import demo_cast as cast
+from hsm_console.cli import desktop
 from hsm_console.cli.demo_play import Play
 from hsm_console.cli.demo_stage import Stage
 from hsm_console.client import audit, ceremonies, device
@@ -43,7 +43,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(args: argparse.Namespace) -> int:
     """Play it. Raises ConsoleErrors; a finding of the verification is exit code 1."""
     if not args.headless:
-        return _window(args)
+        desktop.become("--demo")  # the same on the screen, in a folder of its own, with people instead of a script
     began = time.monotonic()
     out = args.out.absolute()
     _check_out(out, args.adapter)
@@ -67,12 +67,6 @@ def run(args: argparse.Namespace) -> int:
             )
         )
     return ExitCode.OK
-
-
-def _window(args: argparse.Namespace) -> int:
-    """The same demonstration on the screen."""
-    command = [sys.executable, "-m", "ui", "--demo", str(args.out)]
-    os.execv(sys.executable, command)  # noqa: S606 - the same interpreter, no shell
 
 
 def _check_out(out: Path, adapter: str) -> None:

@@ -15,7 +15,8 @@ from collections.abc import Sequence
 import msgspec
 
 from hsm_console import __version__
-from hsm_console.domain.errors import ConsoleError, EnvironmentFault, ExitCode, Problem
+from hsm_console.cli import desktop
+from hsm_console.domain.errors import ConsoleError, ExitCode, Problem
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
@@ -38,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         if not arguments:
-            return _desktop()
+            desktop.become()
         return _run(arguments)
     except ConsoleError as error:
         _tell(error.problem, as_json="--json" in arguments)
@@ -68,22 +69,6 @@ def _run(arguments: list[str]) -> int:
     module = importlib.import_module(VERBS[verb][0])
     module.register(subparsers)
     return int(module.run(parser.parse_args(arguments)))
-
-
-def _desktop() -> int:
-    """Become the desktop application. Raises EnvironmentFault `no-display`."""
-    if sys.platform == "linux" and not any(
-        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
-    ):
-        raise EnvironmentFault(
-            Problem(
-                code="no-display",
-                what="There is no screen to open a window on: neither DISPLAY nor WAYLAND_DISPLAY is set.",
-                todo="Log in at the workstation's own screen, or use a verb: `hsm-console --help` lists them.",
-            )
-        )
-    sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-m", "ui"])  # noqa: S606 - the same interpreter, no shell
 
 
 def _tell(problem: Problem, *, as_json: bool) -> None:
