@@ -34,6 +34,11 @@ DISCLAIMER = (
 )
 
 
+State = Literal["answered", "gap", "not applicable", "unproven"]
+"""unproven: there are entries that would answer it, but the log does not verify."""
+STATES: tuple[State, ...] = ("answered", "gap", "not applicable", "unproven")
+
+
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
     """An entry that answers a control, or contradicts it (why)."""
 
@@ -48,7 +53,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """One control. events: entries of the period that answer it; faults: how many contradict it."""
 
     control: Control
-    state: Literal["answered", "gap", "not applicable"]
+    state: State
     events: int
     samples: tuple[Sample, ...]
     faults: int
@@ -206,7 +211,7 @@ class _Tally:
             whys.append("entries contradict it")
         if not self.events and control.required == "always":
             whys.append("the period has no such entry")
-        state: Literal["answered", "gap", "not applicable"] = "gap" if whys else "answered"
+        state: State = "gap" if whys else "answered" if verified else "unproven"
         if not self.events and not whys:
             state = "not applicable"
         return Answer(
@@ -319,7 +324,7 @@ def _report(
         period_to=str(period.end or _day(search.span, -1)),
         asked_from=str(period.start or ""),
         asked_to=str(period.end or ""),
-        summary={state: states.count(state) for state in ("answered", "gap", "not applicable")},
+        summary={state: states.count(state) for state in STATES},
         population=_population(search, checked, note),
         answers=answers,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,8 +17,8 @@ from hsm_console.paper.page import Paper, grouped_hex
 
 RED, GREEN, FAINT = colors.HexColor("#a01010"), colors.HexColor("#1d5c2e"), colors.HexColor("#5b6670")
 _LINE = colors.HexColor("#9aa5ae")
-_COLOUR = {"answered": GREEN, "gap": RED, "not applicable": FAINT}
-_WORD = {"answered": "answered", "gap": "GAP", "not applicable": "not applicable"}
+_COLOUR = {"answered": GREEN, "gap": RED, "not applicable": FAINT, "unproven": RED}
+_WORD = {"answered": "answered", "gap": "GAP", "not applicable": "not applicable", "unproven": "unproven"}
 _FINDINGS = 20
 PROOF = (
     "The code holds the checkpoint above as text. Verify its signature with the key log.vkey that was printed at the "
@@ -47,7 +48,7 @@ def page(report: Report, size: str = "A4") -> bytes:
     sheet.text(report.scope)
     sheet.new_page()
     for answer in report.answers:
-        _answer(sheet, answer, relied=report.verification.verified)
+        _answer(sheet, answer)
     _population(sheet, report.population, digest)
     return sheet.build()
 
@@ -110,7 +111,7 @@ def _verification(sheet: _Sheet, result: Verification) -> None:
         sheet.coloured("The log verifies: every entry below the checkpoint is as it was signed.", GREEN, 11)
     else:
         sheet.coloured("THE LOG DOES NOT VERIFY. No answer in this report may be relied upon.", RED, 13, 5)
-    sheet.mono(_wrapped(result.line, 108), size=7.5)
+    sheet.mono(textwrap.wrap(result.line, 108), size=7.5)
     if not result.trusted_key:
         sheet.coloured(
             "The key came out of the folder of the log itself. Whoever can change the log can change that key: verify "
@@ -159,24 +160,23 @@ def _overview(sheet: _Sheet, report: Report) -> None:
     count = report.summary
     sheet.heading("3. Controls")
     sheet.coloured(
-        f"{count['answered']} answered, {count['gap']} with a gap, {count['not applicable']} not applicable.",
+        f"{count['answered']} answered, {count['unproven']} unproven, {count['gap']} with a gap, "
+        f"{count['not applicable']} not applicable.",
         RED if count["gap"] or not report.verification.verified else GREEN,
     )
     if not report.verification.verified:
-        sheet.coloured("Not to be relied upon: the log does not verify.", RED, 8.5)
+        sheet.coloured("Unproven: there are entries, but the log does not verify.", RED, 8.5)
     rows = [((item.control.id, item.control.title, str(item.events)), item.state) for item in report.answers]
     sheet.states(("Clause", "Our short words for it", "Entries", "State"), rows, (0.2, 0.54, 0.1, 0.16))
 
 
-def _answer(sheet: _Sheet, answer: Answer, *, relied: bool) -> None:
+def _answer(sheet: _Sheet, answer: Answer) -> None:
     control = answer.control
     sheet.room(110)
     sheet.states((), [((control.id, control.title), answer.state)], (0.2, 0.62, 0.18), bold=True)
     sheet.text(f"Answered by: {control.answer}. Entries: {answer.events}.")
     if answer.why:
         sheet.coloured(f"Gap: {answer.why}.", RED, 8.5)
-    elif not relied:
-        sheet.coloured("Not to be relied upon: the log does not verify.", RED, 8.5)
     if answer.contradictions:
         more = f" ({answer.faults} in all)" if answer.faults > len(answer.contradictions) else ""
         sheet.coloured(f"Entries that contradict it{more}:", RED, 8.5)

@@ -73,7 +73,7 @@ def _say(made: report_.Report, out: Path, *, as_json: bool) -> None:
         print("The log does not verify. The report says so on its first page; none of its answers may be relied upon.")
     count = made.summary
     print(
-        f"{made.title}: {count['answered']} answered, {count['gap']} with a gap, "
+        f"{made.title}: {count['answered']} answered, {count['unproven']} unproven, {count['gap']} with a gap, "
         f"{count['not applicable']} not applicable. Written to {out}."
     )
     for item in made.answers:

@@ -240,6 +240,7 @@ def test_another_key_gives_a_report_that_says_foreign(make, forge, tmp_path, cap
     assert "FOREIGN" in told["line"]
     assert "164.312(c)(1)" in told["gaps"]
     assert written["population"]["checkpoint"] == []
+    assert told["summary"]["answered"] == 0 < told["summary"]["unproven"]
 
 
 # -- the command and the paper ------------------------------------------------------------------------------
