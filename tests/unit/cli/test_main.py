@@ -65,7 +65,8 @@ def test_nothing_heavy_is_imported_before_a_verb_needs_it() -> None:
     """The terminal answers at once: a word of help must not load certificates, SQLite or Qt."""
     code = (
         "import sys; import hsm_console.cli.main; "
-        "print([m for m in ('cryptography', 'sqlite3', 'PySide6', 'pkcs11', 'reportlab', 'asn1crypto') if m in sys.modules])"
+        "heavy = ('cryptography', 'sqlite3', 'PySide6', 'pkcs11', 'reportlab', 'asn1crypto'); "
+        "print([m for m in heavy if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
