@@ -3,6 +3,8 @@
 Invariants: the GUI side owns the one QObject that delivers; a worker holds only a bound emit. A page talks through a
 Lane; leaving a page moves the lane's generation on, and whatever arrives late for an older one is dropped. Python's
 cyclic garbage is collected on the screen's thread only: collected on a worker it would delete widgets there, and crash.
+
+The workers are plain threads that live as long as the application: what they hold, nobody else destroys.
 """
 
 from __future__ import annotations
@@ -10,15 +12,19 @@ from __future__ import annotations
 import contextlib
 import gc
 import itertools
+import queue
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
-from PySide6.QtCore import QObject, QRunnable, Qt, QThreadPool, QTimer, Signal, Slot
+from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
 
 from hsm_console.domain.errors import ConsoleError, Problem
+from ui.constants import make_immortal
 
 T = TypeVar("T")
 _SWITCH_SECONDS = 0.001  # pure-Python work in a worker then holds the screen up for at most a few ms
@@ -36,20 +42,52 @@ class Outcome:
     problem: Problem | None = None
 
 
-class _Work(QRunnable):
-    def __init__(self, number: int, work: Callable[[], object], deliver: Callable[[Outcome], None]) -> None:
-        super().__init__()
-        self._number, self._work, self._deliver = number, work, deliver
+class _Workers:
+    """Some threads that take work in the order in which it came. They begin when they are needed, and stay."""
 
-    def run(self) -> None:
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._queue: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._changed = threading.Condition()
+        self._threads = 0
+        self._open = 0  # works that wait or run
+
+    def start(self, work: Callable[[], None]) -> None:
+        with self._changed:
+            self._open += 1
+            if self._threads < min(self._open, self._most):
+                self._threads += 1
+                threading.Thread(target=self._serve, name=f"call-{self._threads}", daemon=True).start()
+        self._queue.put(work)
+
+    def wait(self, seconds: float) -> bool:
+        """Whether everything was done within that time."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._open == 0, seconds)
+
+    def _serve(self) -> None:
+        while True:
+            self._one()  # in a frame of its own: nothing of a finished call is held while waiting for the next
+
+    def _one(self) -> None:
+        work = self._queue.get()
         try:
-            outcome = Outcome(self._number, result=self._work())
-        except ConsoleError as error:
-            outcome = Outcome(self._number, problem=error.problem)
-        except Exception as error:  # noqa: BLE001  # whatever it was, the page must hear of it
-            outcome = Outcome(self._number, problem=unexpected(error))
-        with contextlib.suppress(RuntimeError):  # the application is gone: nobody is left to be told
-            self._deliver(outcome)
+            work()
+        finally:
+            with self._changed:
+                self._open -= 1
+                self._changed.notify_all()
+
+
+def _run(number: int, work: Callable[[], object], deliver: Callable[[Outcome], None]) -> None:
+    try:
+        outcome = Outcome(number, result=work())
+    except ConsoleError as error:
+        outcome = Outcome(number, problem=error.problem)
+    except Exception as error:  # noqa: BLE001  # whatever it was, the page must hear of it
+        outcome = Outcome(number, problem=unexpected(error))
+    with contextlib.suppress(RuntimeError):  # the application is gone: nobody is left to be told
+        deliver(outcome)
 
 
 class Calls(QObject):
@@ -60,9 +98,9 @@ class Calls(QObject):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
+        make_immortal()
         sys.setswitchinterval(_SWITCH_SECONDS)
-        self._pool = QThreadPool(self)
-        self._pool.setMaxThreadCount(_WORKERS)
+        self._workers = _Workers(_WORKERS)
         self._numbers = itertools.count(1)
         self._waiting: dict[int, Callable[[Outcome], None]] = {}
         self._guarded: dict[int, str] = {}
@@ -81,7 +119,7 @@ class Calls(QObject):
         if guard:
             self._guarded[number] = guard
             self.busy_changed.emit(True)
-        self._pool.start(_Work(number, work, self.delivered.emit))
+        self._workers.start(partial(_run, number, work, self.delivered.emit))
         return number
 
     @property
@@ -92,7 +130,7 @@ class Calls(QObject):
     def drain(self, milliseconds: int) -> bool:
         """At the end of the application: wait for workers, deliver nothing any more."""
         self._waiting.clear()
-        done = self._pool.waitForDone(milliseconds)
+        done = self._workers.wait(milliseconds / 1000)
         gc.collect()
         return done
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 import threading
 import time
 
@@ -85,3 +86,21 @@ def test_the_screen_does_not_stall_while_workers_compute(qtbot, calls: Calls) ->
     gaps.sort()
     assert len(gaps) > 40
     assert gaps[int(len(gaps) * 0.99) - 1] <= STALL_MS
+
+
+def test_signals_without_end_do_not_end_the_interpreter(qtbot, calls: Calls) -> None:
+    """The binding takes a reference to True away with each signal that Python emits."""
+    done: list[object] = []
+    for _ in range(1000):
+        calls.start(lambda: 1, lambda outcome: done.append(outcome.call))
+    qtbot.waitUntil(lambda: len(done) == 1000, timeout=20_000)
+    assert sys.version_info >= (3, 12) or min(map(sys.getrefcount, (True, False, None))) > 1_000_000_000
+
+
+def test_more_work_than_workers_is_done_all_the_same(qtbot, calls: Calls) -> None:
+    gate, done = threading.Event(), []
+    for n in range(20):
+        calls.start(lambda n=n: (gate.wait(5), n)[1], lambda outcome: done.append(outcome.result))
+    gate.set()
+    qtbot.waitUntil(lambda: len(done) == 20, timeout=5000)
+    assert sorted(done) == list(range(20))
