@@ -15,7 +15,9 @@ from hsm_console.domain.people import Role
 from hsm_console.domain.secret import Secret
 from ui import recent
 from ui.desk import Desk, told
-from ui.login.page import GatewayLostPage, LoginPage
+from ui.login.over import End, SessionOverPage, told_end
+from ui.login.page import LoginPage
+from ui.shell.quiet import Quiet
 from ui.shell.window import Window
 from ui.texts import tr
 from ui.typed import checked, taking
@@ -44,11 +46,12 @@ class Console(QObject):
         self._resume = ""  # id of the ceremony to come back to after a log-in
         self._head: Head | None = None
         self._looking = False
-        self._lost = False
+        self._farewell = desk.lane()
         desk.session_ended.connect(self._ended)
         window.place_asked.connect(self.go)
         window.log_off_asked.connect(self.log_off)
         window.person_asked.connect(self._another_person)
+        self._quiet = Quiet(window)
         self._timer = QTimer(self)
         self._timer.setInterval(LOOK_MS)
         self._timer.timeout.connect(self._look)
@@ -84,7 +87,6 @@ class Console(QObject):
     def login(self, why: str = "") -> None:
         """The log-in page; the gateway is started meanwhile."""
         self._timer.stop()
-        self._lost = False
         name = self.desk.workspace.name if self.desk.workspace else ""
         page = LoginPage(self.desk.credentials, workspace=name, why=why)
         page.asked.connect(partial(self._log_in, page))
@@ -109,6 +111,7 @@ class Console(QObject):
         self.window.show_workspace(session.greeting.workspace)
         self.window.show_places(shown=True)
         self.window.status.show_people(self.desk.book.names)
+        self._quiet.watch()
         self._timer.start()
         if self._resume:
             self.ceremony(self._resume)
@@ -123,7 +126,6 @@ class Console(QObject):
         )
         page.asked.connect(partial(self._log_in, page))
         page.other.setText(tr("&Back"))
-        page.other_asked.disconnect()
         page.other_asked.connect(partial(self.go, "home"))
         self.window.show_page(page)
 
@@ -191,11 +193,12 @@ class Console(QObject):
 
     def _look(self) -> None:
         """The log's head, now and then; a ceremony or the overview looks again when it grew."""
-        if self._looking or not len(self.desk.book):
+        if self._looking or not len(self.desk.book) or self._quiet.away:
             return
         from hsm_console.client import audit, device
 
         self._looking = True
+        self.desk.book.touched(self.desk.book.acting)
         session = self.desk.book.acting
 
         def seen(found: object) -> None:
@@ -214,41 +217,61 @@ class Console(QObject):
                 if look is not None:
                     look()
 
-        def missed(_problem: Problem) -> None:
+        def missed(problem: Problem) -> None:
             self._looking = False
+            if problem.code == "session-ended":  # told before the connection was cut
+                self._ended(session, problem)
 
         self._lane.call(lambda: (audit.head(session), device.state(session)), seen, missed)
 
     def _ended(self, session: object, problem: object) -> None:
         """A connection is over without being asked: one person's session, or the gateway's end."""
-        known = [s for s in self.desk.book if s is session]
-        for one in known:
-            self.desk.book.remove(one)
-            self.desk.calls.start(partial(self.desk.log_off, one), lambda _outcome: None)
-        self.window.status.show_people(self.desk.book.names)
-        if not known or len(self.desk.book) or self._lost:
+        over = next((s for s in self.desk.book if s is session), None)
+        if over is None:
             return
-        self._lost = True
+        quiet, acted = self.desk.book.quiet_ms(over), over is self.desk.book.acting
+        self.desk.book.remove(over)
+        self.desk.calls.start(partial(self.desk.log_off, over), lambda _outcome: None)
+        self.window.status.show_people(self.desk.book.names)
+        alone = not len(self.desk.book)
+        if alone:
+            self._timer.stop()
+            self._looking = False
+        name = over.greeting.person.name
+
+        def known(end: End) -> None:
+            fault = told_end(end, name, told(problem))
+            if alone:
+                self._nobody_left(end, fault)
+            elif acted and len(self.desk.book):
+                self.window.page.problem.tell(fault)  # without the keyboard's focus: somebody may be typing
+
+        def unknown(_problem: Problem) -> None:
+            known(End.CONNECTION)
+
+        self._farewell.call(partial(self.desk.how_ended, over, told(problem), quiet), known, unknown)
+
+    def _nobody_left(self, end: End, fault: Problem) -> None:
+        if len(self.desk.book):  # somebody logged in meanwhile
+            return
         where = self._run.where if self._run is not None else ""
-        resume = self._resume
         self._leave_place()
-        self._resume = resume
-        self._timer.stop()
-        self._looking = False
-        page = GatewayLostPage(told(problem), where=where, embedded=self.desk.embedded)
+        self.window.status.show_device(None)
+        self.window.status.show_head(None)
+        page = SessionOverPage(end, fault, where=where, embedded=self.desk.embedded)
         page.restart_asked.connect(partial(self._restart, page))
         self.window.show_places(shown=False)
         self.window.show_page(page)
 
-    def _restart(self, page: GatewayLostPage) -> None:
+    def _restart(self, page: SessionOverPage) -> None:
         def ready(_address: object) -> None:
-            why = tr("You come back to the same step.") if self._resume else ""
-            self.login(why)
+            self.login(tr("You come back to the same step.") if self._resume else "")
 
         self._lane.call(self.desk.gateway, ready, page.refuse)
 
     def stop(self) -> None:
         self._timer.stop()
         self._lane.forget()
+        self._farewell.forget()
         with contextlib.suppress(RuntimeError):
             self._leave_place()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from PySide6.QtGui import QDesktopServices
 
 from hsm_console.domain import places
 from hsm_console.domain.errors import Problem
-from hsm_console.domain.people import Role
+from hsm_console.domain.people import Role, Roster
 from hsm_console.domain.secret import Secret
 from ui.calls import Calls, Lane
 from ui.sessions import SessionBook
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from hsm_console.client.rendezvous import GatewayAddress
     from hsm_console.client.session import Session
     from hsm_console.client.transport import GatewayProcess
+    from ui.login.over import End
+
+_GONE_SECONDS = 1.0
 
 
 class Desk(QObject):
@@ -85,6 +89,39 @@ class Desk(QObject):
         """Blocks for up to some seconds. Never raises."""
         session.on_closed = None
         session.close()
+
+    def how_ended(self, session: Session, problem: Problem, quiet_ms: int) -> End:
+        """Why a session is over, from what this machine can know. Blocks for up to a second."""
+        from ui.login.over import classify
+
+        greeting = session.greeting
+        revoked = self._revoked(greeting.person.uid, session.opened.certificate_sha256)
+        return classify(problem, gateway_runs=self._gateway_runs(), revoked=revoked, quiet_ms=quiet_ms)
+
+    def _gateway_runs(self) -> bool:
+        """A process that was killed closes its sockets before it can be waited for: look for a second."""
+        from hsm_console.client import rendezvous
+
+        workspace, end = self._workspace(), time.monotonic() + _GONE_SECONDS
+        while time.monotonic() < end:
+            gateway = self._gateway
+            runs = gateway.running if gateway is not None else rendezvous.running(workspace) is not None
+            if not runs:
+                return False
+            time.sleep(0.1)
+        return True
+
+    def _revoked(self, uid: str, certificate_sha256: str) -> bool:
+        """What the roster on this disk says. Only words follow from it: the gateway is who lets people in."""
+        import msgspec
+
+        try:
+            data = (self._workspace() / places.ROSTER).read_bytes()
+            roster = msgspec.json.decode(data, type=Roster)
+        except (OSError, msgspec.DecodeError):
+            return False
+        hers = [e for e in roster.entries if e.person.uid == uid and e.certificate_sha256 == certificate_sha256]
+        return any(e.revoked for e in hers)
 
     def stop(self) -> None:
         """At the end: everybody off, then the gateway. Blocks."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ class SessionBook:
 
     def __init__(self) -> None:
         self._sessions: list[Session] = []
+        self._asked: dict[int, float] = {}  # id of a session → monotonic seconds
 
     def __iter__(self) -> Iterator[Session]:
         return iter(self._sessions)
@@ -37,17 +39,27 @@ class SessionBook:
     def add(self, session: Session) -> None:
         """She who logs in acts. An older session of the same person gives way."""
         self._sessions.insert(0, session)
+        self.touched(session)
 
     def remove(self, session: Session) -> bool:
         """Whether it was here."""
         if session not in self._sessions:
             return False
         self._sessions.remove(session)
+        self._asked.pop(id(session), None)
         return True
 
     def clear(self) -> list[Session]:
         gone, self._sessions = self._sessions, []
         return gone
+
+    def touched(self, session: Session) -> None:
+        """She asked the gateway for something just now."""
+        self._asked[id(session)] = time.monotonic()
+
+    def quiet_ms(self, session: Session) -> int:
+        """Since when nothing was asked in her name, as far as this screen knows."""
+        return int((time.monotonic() - self._asked.get(id(session), time.monotonic())) * 1000)
 
     def seated(self, seats: tuple[Seat, ...]) -> Session | None:
         """The open session of one of those who may answer: by person, before names are known by role."""

@@ -28,7 +28,8 @@ from ui.ceremony.result import ResultPage
 from ui.ceremony.states import AbandonPage, DeviationPage, EndPage, PausePage, StopPage
 from ui.ceremony.step_up import StatementPage, StepUpPage
 from ui.home.page import HomePage
-from ui.login.page import GatewayLostPage, LoginPage
+from ui.login.over import End, SessionOverPage, told_end
+from ui.login.page import LoginPage
 from ui.login.unlock import UnlockPage
 from ui.setup import ending, pages
 from ui.setup.answers import Answers, environments
@@ -108,8 +109,9 @@ def everything() -> dict[str, tuple[Callable[[], Page], object]]:
 def _plain() -> dict[str, Callable[[], Page]]:
     env = environments()[0]
     login = lambda: LoginPage(files, workspace="Aurora Holding AG, Zürich")  # noqa: E731
-    lost = Problem(code="session-ended", what="The connection to the gateway ended.", todo="Start it again and log in.",
-                   key_state="What was not confirmed may or may not have been done; the log tells.")  # fmt: skip
+    lost = Problem(code="gateway-went-away", what="The gateway closed the connection.", todo="Try once more.")
+    over = lambda end: SessionOverPage(  # noqa: E731
+        end, told_end(end, "Charlotte Babbage", lost), where="Executive identity key, step 8", embedded=True)  # fmt: skip
     return {
         "welcome": lambda: ending.WelcomePage(["/srv/hsm-console/main"]),
         "setup-1-place": lambda: pages.PlacePage(answers()),
@@ -123,7 +125,10 @@ def _plain() -> dict[str, Callable[[], Page]]:
         "setup-8-finish": lambda: ending.FinishPage(answers(), {p.stem: str(p) for p in files()}),
         "login": lambda: _with(login(), lambda p: p.show_gateway(s.FINGERPRINT, "unix:/run/user/1000/gateway.sock")),
         "login-refused": lambda: _with(login(), lambda p: p.refuse(s.PROBLEM)),
-        "gateway-lost": lambda: GatewayLostPage(lost, where="Executive identity key, step 8", embedded=True),
+        "gateway-lost": lambda: over(End.GATEWAY),
+        "session-idle": lambda: over(End.IDLE),
+        "session-revoked": lambda: over(End.REVOKED),
+        "session-cut": lambda: over(End.CONNECTION),
         "home": lambda: _with(HomePage(s.greeting()), lambda p: (p.set_ceremonies(s.summaries()), p.set_device(s.DEVICE_STATE))),
         "home-empty-locked": lambda: HomePage(s.greeting(device_unlocked=False)),
         "home-custodian": lambda: HomePage(s.greeting("e.noether")),
@@ -139,12 +144,12 @@ def _plain() -> dict[str, Callable[[], Page]]:
 def window_with(make: Callable[[], Page], view: object) -> Window:
     window = Window(lambda: ())
     window.show_workspace(s.WORKSPACE)
-    window.status.show_people(["Charlotte Babbage"])
-    window.status.show_device(s.DEVICE_STATE)
     window.status.freeze_clock("Workstation 14:05:12")
     page = make()
-    before = isinstance(page, (LoginPage, GatewayLostPage, ending.WelcomePage, pages.SetupPage, ending.ProgressPage))
+    before = isinstance(page, (LoginPage, SessionOverPage, ending.WelcomePage, pages.SetupPage, ending.ProgressPage))
     window.show_places(shown=not before)
+    window.status.show_people([] if before else ["Charlotte Babbage"])
+    window.status.show_device(None if before else s.DEVICE_STATE)
     if view is not None:
         window.rail.show_view(view)
     window.show_page(page, rail=view is not None)

@@ -15,7 +15,7 @@ from ui import texts
 from ui.login.credentials import CredentialField
 from ui.shell.page import Page
 from ui.texts import tr
-from ui.widgets.basics import button, card, label, pairs
+from ui.widgets.basics import button, card, label
 from ui.widgets.busy import BusyButton
 from ui.widgets.field import choice, secret
 from ui.widgets.fold import Fold
@@ -94,40 +94,3 @@ class LoginPage(Page):
         role = combo.currentData() if isinstance(combo, QComboBox) else None
         self.main.start()
         self.asked.emit(path, self.passphrase.take_secret(), role)
-
-
-class GatewayLostPage(Page):
-    """The gateway is gone: the state of things, and one way forward."""
-
-    restart_asked = Signal()
-
-    def __init__(self, problem: Problem, *, where: str, embedded: bool) -> None:
-        super().__init__(
-            tr("The gateway is not there any more"),
-            tr("Nobody is logged in now. What was recorded is in the log on this disk; nothing of it was lost."),
-        )
-        self.problem.tell(problem)
-        frame, box = card()
-        box.addWidget(
-            pairs(
-                [
-                    (tr("Where you were"), where or tr("at the overview")),
-                    (tr("An act of the module"), tr("If one was under way, the gateway looks it up in the token now.")),
-                    (tr("What happens next"), tr("You log in again, and the same step is shown.")),
-                ]
-            )
-        )
-        self.add(frame)
-        text = tr("&Start the gateway again") if embedded else tr("&Connect again")
-        self.main = BusyButton(text)
-        self.main.pressed.connect(self._go)
-        self.act(self.main)
-        self.first = self.main.button
-
-    def _go(self) -> None:
-        self.main.start()
-        self.restart_asked.emit()
-
-    def refuse(self, problem: Problem) -> None:
-        self.main.stop()
-        self.tell(problem)
