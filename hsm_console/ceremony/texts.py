@@ -29,6 +29,9 @@ def unknown_placeholders(text: str, script: Script) -> tuple[str, ...]:
 
 def fill(text: str, state: State) -> str:
     """`text` with the ceremony's own values. What is not known yet is shown as a line to fill in by hand."""
+    wanted = set(_PLACEHOLDER.findall(text))
+    if not wanted:
+        return text
     script = st.script_of(state)
     values: dict[str, str] = {
         **state.parameters,
@@ -38,10 +41,11 @@ def fill(text: str, state: State) -> str:
         "ceremony": state.id,
         "fingerprint": state.key.fingerprint if state.key else "",
         "grade": state.key.grade.value if state.key else "",
-        "custodians": _names(state, script.quorum.role),
+        "custodians": _names(state, script.quorum.role) if "custodians" in wanted else "",
     }
     for role in Role:
-        values.setdefault(role.value, _names(state, role))
+        if role.value in wanted:
+            values.setdefault(role.value, _names(state, role))
     return _PLACEHOLDER.sub(lambda m: values.get(m.group(1), m.group(0)) or "________", text)
 
 
