@@ -72,8 +72,8 @@ class Ceremonies:
 
     def create(self, conn: sqlite3.Connection) -> None:
         conn.execute(
-            "CREATE TABLE ceremony(id TEXT PRIMARY KEY, opened_seq INTEGER NOT NULL, status TEXT NOT NULL, "
-            "state BLOB NOT NULL) STRICT"
+            "CREATE TABLE ceremony(id TEXT PRIMARY KEY, opened_seq INTEGER NOT NULL, revision INTEGER NOT NULL, "
+            "status TEXT NOT NULL, state BLOB NOT NULL) STRICT"
         )
 
     def apply(self, conn: sqlite3.Connection, recorded: Recorded) -> None:
@@ -83,14 +83,20 @@ class Ceremonies:
         state = fold.apply(ceremony(conn, ceremony_id), recorded)
         if state is not None:
             conn.execute(
-                "INSERT OR REPLACE INTO ceremony VALUES (?,?,?,?)",
-                (state.id, state.opened_seq, state.status, st.encode(state)),
+                "INSERT OR REPLACE INTO ceremony VALUES (?,?,?,?,?)",
+                (state.id, state.opened_seq, state.revision, state.status, st.encode(state)),
             )
 
 
 def ceremony(conn: sqlite3.Connection, ceremony_id: str) -> st.State | None:
     row = conn.execute("SELECT state FROM ceremony WHERE id=?", (ceremony_id,)).fetchone()
     return st.decode(row[0]) if row else None
+
+
+def revision(conn: sqlite3.Connection, ceremony_id: str) -> int:
+    """The revision of a ceremony; -1 when there is none with this id."""
+    row = conn.execute("SELECT revision FROM ceremony WHERE id=?", (ceremony_id,)).fetchone()
+    return int(row[0]) if row else -1
 
 
 def ceremonies(conn: sqlite3.Connection) -> tuple[st.State, ...]:

@@ -60,11 +60,10 @@ class Ceremonies:
 
     def view(self, call: Call) -> CeremonyView:
         """One ceremony, all that a page needs"""
-        return self._view(call.params["id"])
+        return self._view(self._state(call.params["id"]))
 
-    def _view(self, ceremony_id: str) -> CeremonyView:
+    def _view(self, state: State) -> CeremonyView:
         core = self._core
-        state = self._state(ceremony_id)
         shown = view(
             state,
             environment=core.environment.title,
@@ -117,16 +116,17 @@ class Ceremonies:
             core.note_refusal(session, "open-ceremony", refusal)
             raise
         core.append(session, drafts)
-        return self._view(ceremony_id)
+        return self._view(self._state(ceremony_id))
 
     def answer(self, call: Call) -> CeremonyView:
         """Answer the current step, approve, sign off, record a deviation, pause, resume, abandon"""
         ceremony_id, given, session = call.params["id"], call.body, call.session
-        self._state(ceremony_id)
+        with self._core.reading() as conn:
+            if projections.revision(conn, ceremony_id) < 0:
+                raise not_found(f"There is no ceremony “{ceremony_id[:80]}”.")
         with self._locks[ceremony_id]:
-            self._find_out(ceremony_id)
+            state = self._found_out(ceremony_id)
             context = self._context(session)
-            state = self._state(ceremony_id)
             try:
                 decided = decide.decide(state, given, session.actor, context)
             except (PolicyRefusal, VerificationFailed) as refusal:
@@ -135,8 +135,7 @@ class Ceremonies:
                     self._core.note_refusal(session, f"answer {tag}", refusal, ceremony_id)
                 raise
             self._carry_out(state, decided, session, context)
-            self._go_on(ceremony_id, session, context)
-            return self._view(ceremony_id)
+            return self._view(self._go_on(ceremony_id, session, context))
 
     def _carry_out(self, state: State, decided: engine.Decided, session: Session, context: Context) -> None:
         match decided:
@@ -155,7 +154,7 @@ class Ceremonies:
     def _append(self, state: State, drafts: Sequence[Draft], session: Session) -> None:
         self._core.log.append([placed(draft, session) for draft in drafts], expect=unchanged(state))
 
-    def _go_on(self, ceremony_id: str, session: Session, context: Context) -> None:
+    def _go_on(self, ceremony_id: str, session: Session, context: Context) -> State:
         """What follows by itself: the certificate after its request, the receipt, the minutes after the sign-off."""
         while True:
             state = self._state(ceremony_id)
@@ -163,7 +162,7 @@ class Ceremonies:
             if work is None:
                 break
             self._carry_out(state, work, session, context)
-        self._evidence.issue_receipts(self._state(ceremony_id))
+        return self._state(ceremony_id) if self._evidence.issue_receipts(state) else state
 
     def _read_back(self, state: State, plan: ReadBackPlan, session: Session, context: Context) -> None:
         device = self._core.device
@@ -199,11 +198,13 @@ class Ceremonies:
         if row is not None and row.ended < 0:
             self._operations.recover(ceremony_id, self._core.log.read(seq), self._quiet_context())
 
-    def _find_out(self, ceremony_id: str) -> None:
-        """An intent without an ending, and nobody at work (we hold the lock): its outcome could not be recorded."""
+    def _found_out(self, ceremony_id: str) -> State:
+        """The state now. An intent without an ending, and nobody at work (we hold the lock): it is looked up first."""
         state = self._state(ceremony_id)
-        if state.intent is not None and self._core.device.unlocked:
-            self._recover_one(state.intent.seq, ceremony_id)
+        if state.intent is None or not self._core.device.unlocked:
+            return state
+        self._recover_one(state.intent.seq, ceremony_id)
+        return self._state(ceremony_id)
 
     def follow_up(self) -> None:
         """What states ask for that a crash left undone (verdicts, word positions)."""

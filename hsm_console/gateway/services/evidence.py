@@ -69,16 +69,20 @@ class Evidence:
     def check_receipt(self, text: str) -> dict[str, str]:
         return self._receipts.check(text)
 
-    def issue_receipts(self, state: State) -> None:
-        """When the receipt step is reached, the key's entries get their receipts; recorded once each."""
+    def issue_receipts(self, state: State) -> bool:
+        """When the receipt step is reached, the key's entries get their receipts; recorded once each.
+
+        True when one was issued: the ceremony's state has moved on.
+        """
         step = st.current(state)
         if step is None or step.kind.value != "receipt" or state.key is None:
-            return
+            return False
         issued = {receipt.index for receipt in state.receipts}
         wanted = [state.key.seq, *(e.seq for e in state.endings if e.intent.operation is ev.Operation.CERTIFY)]
-        for index in wanted:
-            if index not in issued:
-                self._receipts.issue(index, medium="screen", ceremony_id=state.id)
+        missing = [index for index in wanted if index not in issued]
+        for index in missing:
+            self._receipts.issue(index, medium="screen", ceremony_id=state.id)
+        return bool(missing)
 
     def receipts(self, state: State) -> tuple[ReceiptView, ...]:
         """The receipts to show: while they are asked for, and when all is over.

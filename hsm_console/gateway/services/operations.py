@@ -19,6 +19,7 @@ from hsm_console.ceremony import engine, recovery
 from hsm_console.ceremony import state as st
 from hsm_console.ceremony.engine import Context
 from hsm_console.ceremony.plans import HsmPlan
+from hsm_console.ceremony.problems import stale
 from hsm_console.ceremony.state import State
 from hsm_console.ceremony.steps import grade
 from hsm_console.domain import events as ev
@@ -223,11 +224,8 @@ def unchanged(state: State) -> Expect:
     """Refuses inside the transaction when the ceremony moved on since `state` was read (optimistic concurrency)."""
 
     def expect(conn: sqlite3.Connection) -> None:
-        now = projections.ceremony(conn, state.id)
-        if now is None or now.revision != state.revision:
-            from hsm_console.ceremony.problems import stale
-
-            raise stale(now or state)
+        if projections.revision(conn, state.id) != state.revision:
+            raise stale(projections.ceremony(conn, state.id) or state)
 
     return expect
 
