@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
-from hsm_console.client import device, keys, people
+from hsm_console.client import device, enrolment, keys, people
+from hsm_console.domain import places
 from hsm_console.domain.errors import Problem
 from hsm_console.domain.messages.people import Enrol, PersonView
 from hsm_console.domain.people import Role
@@ -17,11 +18,13 @@ from ui.desk import Desk
 from ui.devices.page import DevicePage
 from ui.keys.page import KeysPage
 from ui.overview import unlock
-from ui.people.enrol import EnrolPage
+from ui.people.enrol import EnrolPage, Making
 from ui.people.page import PeoplePage
 from ui.people.revoke import RevokePage
 from ui.saving import write
+from ui.setup.answers import environments
 from ui.shell.window import Window
+from ui.texts import tr
 from ui.typed import checked, taking
 
 if TYPE_CHECKING:
@@ -67,9 +70,9 @@ class Places(QObject):
 
     # -- people ----------------------------------------------------------------------------------------------
 
-    def _people(self) -> None:
+    def _people(self, news: str = "") -> None:
         here = self._session.greeting
-        page = PeoplePage(may_change=Role.ADMINISTRATOR in here.roles, own_uid=here.person.uid)
+        page = PeoplePage(news=news, may_change=Role.ADMINISTRATOR in here.roles, own_uid=here.person.uid)
         page.save_asked.connect(partial(self._save, page))
         page.enrol_asked.connect(self._enrol)
         page.revoke_asked.connect(taking(PersonView, self._revoke))
@@ -82,7 +85,8 @@ class Places(QObject):
         look()
 
     def _enrol(self) -> None:
-        page = EnrolPage()
+        page = EnrolPage(least=self._least())
+        page.making_asked.connect(taking(Making, partial(self._make, page)))
         page.left.connect(self._people)
 
         def asked(wanted: Enrol) -> None:
@@ -90,6 +94,34 @@ class Places(QObject):
 
         page.asked.connect(taking(Enrol, asked))
         self._window.show_page(page)
+
+    def _least(self) -> int:
+        """Characters of a passphrase, as the workspace's environment demands."""
+        wanted = self._session.greeting.workspace.environment
+        return next((e.passphrase_least for e in environments() if wanted in (e.id, e.title)), 12)
+
+    def _make(self, page: EnrolPage, wanted: Making) -> None:
+        """Her key, her certificate and her credential file, which stands beside the others."""
+        workspace, session = self._desk.workspace, self._session
+        if workspace is None:
+            raise LookupError("no workspace is open")
+        credential = workspace / places.CREDENTIALS / f"{wanted.person.uid}.p12"
+
+        def work() -> PersonView:
+            try:
+                return enrolment.enrol(
+                    session, wanted.person, wanted.roles, credential=credential, passphrase=wanted.passphrase
+                )
+            finally:
+                wanted.passphrase.wipe()
+
+        def made(_person: PersonView) -> None:
+            self._people(
+                tr("{name} is enrolled. Her credential file: {path}", name=wanted.person.name, path=credential)
+            )
+
+        guard = tr("A credential is being made; that cannot be interrupted.")
+        self._lane.call(work, made, page.refuse, guard=guard)
 
     def _revoke(self, person: PersonView) -> None:
         page = RevokePage(person)

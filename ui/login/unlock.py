@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QComboBox, QLineEdit, QWidget
 from hsm_console.domain.errors import Problem
 from hsm_console.domain.keys import DeviceInfo
 from hsm_console.domain.people import Person
+from ui.devices.words import pin_state
 from ui.login.credentials import CredentialField
 from ui.shell.page import Page
 from ui.texts import tr
@@ -92,21 +93,8 @@ class UnlockPage(Page):
 
 
 def attempts(device: DeviceInfo | None) -> QWidget:
-    """What is known of the attempts left, before anybody types."""
-    if device is None:
-        return notice(tr("The module has not said how many attempts are left. Type slowly; a wrong PIN counts."))
-    left = device.limits.get("pin_attempts_left", -1)
-    if device.user_pin_locked:
-        return notice(
-            tr("The PIN is locked. Only the security officer can set a new one."), look="problem", colour="bad"
-        )
-    if device.user_pin_final_try or left == 1:
-        text = tr("ONE attempt is left. A wrong PIN now locks the module. Stop if you are not sure.")
-        return notice(text, look="problem", colour="bad")
-    if device.user_pin_low or 0 <= left <= 2:
-        return notice(
-            tr("A wrong PIN was typed before; few attempts are left. Do not guess."), look="problem", colour="bad"
-        )
-    if left > 0:
-        return label(tr("{n} attempts are left.", n=left), "hint")
-    return label(tr("No wrong PIN has been typed since the last right one."), "hint")
+    """What is known of the attempts left, before anybody types: the same words as on the module's page."""
+    pin = pin_state(device)
+    if pin.look == "done":
+        return label(pin.words, "hint")
+    return notice(pin.words, look=pin.look, icon=pin.icon, colour=pin.colour)

@@ -1,37 +1,51 @@
-"""Enrolling: the person's key is made where she keeps it; only her request comes here."""
+"""Enrolling: the person types her own passphrase here, or brings a request for a key that she made elsewhere."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QCheckBox, QFileDialog
+from PySide6.QtWidgets import QCheckBox, QFileDialog, QFrame, QPushButton, QRadioButton
 
 from hsm_console.domain.errors import Problem
 from hsm_console.domain.messages.people import Enrol
 from hsm_console.domain.people import Person, Role
+from hsm_console.domain.secret import Secret
 from ui import texts
+from ui.setup.answers import Member, passphrase_fault
 from ui.shell.page import Page
 from ui.texts import tr
 from ui.widgets.basics import button, card, label, row
 from ui.widgets.busy import BusyButton
-from ui.widgets.field import line
+from ui.widgets.field import line, secret
+
+
+@dataclass(frozen=True)
+class Making:
+    """Her key is made on this workstation, behind the passphrase that she typed."""
+
+    person: Person
+    roles: tuple[Role, ...]
+    passphrase: Secret
 
 
 class EnrolPage(Page):
-    """The person's key is made where she keeps it; only her request comes here."""
+    """The administrator names her and her roles; then she takes the keyboard, or her request is read from a file."""
 
-    asked = Signal(object)  # Enrol
+    asked = Signal(object)  # Enrol, from a request
+    making_asked = Signal(object)  # Making
     left = Signal()
 
-    def __init__(self) -> None:
+    def __init__(self, *, least: int = 12) -> None:
+        """least: characters of a passphrase; the process that makes the key holds to it, too."""
         super().__init__(
             tr("Enrol a person"),
             tr(
-                "She has made her key herself, behind a passphrase that only she knows, and brings a certificate "
-                "request. Check her face, not only the file."
+                "The authority in the module certifies her key; it must be unlocked. Check her face, not only her name."
             ),
         )
+        self._least = least
         frame, box = card()
         self.name = line(tr("&Name"), hint=tr("As it shall stand in the minutes."))
         self.uid = line(tr("&Short name"), hint=tr("Small letters, digits, dots, dashes: a.turing"))
@@ -50,9 +64,8 @@ class EnrolPage(Page):
         self._no_role = label("", "error")
         self._no_role.hide()
         box.addWidget(self._no_role)
-        box.addWidget(self.csr)
-        box.addLayout(row(choose))
         self.add(frame)
+        self.add(self._ways(choose))
         self.back = button(tr("&Back"))
         self.back.clicked.connect(self.left)
         self.main = BusyButton(tr("&Issue her certificate"))
@@ -60,6 +73,38 @@ class EnrolPage(Page):
         self.aside(self.back)
         self.act(self.main)
         self.first = self.name.control
+
+    def _ways(self, choose: QPushButton) -> QFrame:
+        frame, box = card()
+        box.addWidget(label(tr("Her key"), "heading"))
+        self.here = QRadioButton(tr("She &types her passphrase here"))
+        self.brought = QRadioButton(tr("She brings a certificate &request"))
+        self.here.setChecked(True)
+        hint = tr("At least {n} characters. Four or five unrelated words are easy to remember.", n=self._least)
+        self.one = secret(tr("&Passphrase of the new person"), hint=hint)
+        self.two = secret(tr("The same a&gain"))
+        self._meter = label("", "hint")
+        self.one.edited.connect(self._count)
+        away = label(tr("She takes the keyboard now; everybody else looks away."), "hint")
+        self._hers = (away, self.one, self._meter, self.two)
+        self._files = (self.csr, choose)
+        for part in (self.here, self.brought, *self._hers, self.csr):
+            box.addWidget(part)
+        box.addLayout(row(choose))
+        self.here.toggled.connect(self._show_way)
+        self._show_way()
+        return frame
+
+    def _show_way(self, _on: bool = True) -> None:
+        for hers in self._hers:
+            hers.setVisible(self.here.isChecked())
+        for brought in self._files:
+            brought.setVisible(self.brought.isChecked())
+
+    def _count(self) -> None:
+        n = len(self.one.text())
+        said = tr("{n} of {m} characters", n=n, m=self._least) if n < self._least else tr("Long enough")
+        self._meter.setText(said)
 
     def _choose(self) -> None:
         dialog = QFileDialog(self, tr("Choose the certificate request"))
@@ -75,24 +120,42 @@ class EnrolPage(Page):
         if self.main.working:
             return
         self._no_role.hide()
-        for field in (self.name, self.uid, self.csr):
+        for field in (self.name, self.uid, self.csr, self.one):
             field.clear_error()
+        needed = (self.name, self.uid) if self.here.isChecked() else (self.name, self.uid, self.csr)
+        for field in needed:
             if not field.text().strip():
                 field.show_error(tr("This is needed."))
                 field.setFocus()
                 return
-        try:
-            csr = Path(self.csr.text().strip()).expanduser().read_text(encoding="ascii")
-        except (OSError, UnicodeDecodeError):
-            self.csr.show_error(tr("This file cannot be read as a request in PEM form."))
-            self.csr.setFocus()
-            return
         person = Person(uid=self.uid.text().strip(), name=self.name.text().strip())
         granted = tuple(role for role, tick in self.roles.items() if tick.isChecked())
         if not granted:
             self._no_role.setText(tr("Choose at least one role."))
             self._no_role.show()
             self.roles[Role.ADMINISTRATOR].setFocus()
+            return
+        if self.here.isChecked():
+            self._make(person, granted)
+        else:
+            self._bring(person, granted)
+
+    def _make(self, person: Person, granted: tuple[Role, ...]) -> None:
+        member = Member(role=granted[0], name=person.name, uid=person.uid)
+        if fault := passphrase_fault(self.one.text(), self.two.text(), self._least, member):
+            self.one.show_error(fault)
+            self.one.setFocus()
+            return
+        self.two.take_secret().wipe()
+        self.main.start()
+        self.making_asked.emit(Making(person=person, roles=granted, passphrase=self.one.take_secret()))
+
+    def _bring(self, person: Person, granted: tuple[Role, ...]) -> None:
+        try:
+            csr = Path(self.csr.text().strip()).expanduser().read_text(encoding="ascii")
+        except (OSError, UnicodeDecodeError):
+            self.csr.show_error(tr("This file cannot be read as a request in PEM form."))
+            self.csr.setFocus()
             return
         self.main.start()
         self.asked.emit(Enrol(person=person, roles=granted, csr=csr))

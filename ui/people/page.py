@@ -28,10 +28,12 @@ class PeoplePage(Page):
     refresh_asked = Signal()
     save_asked = Signal(str, object)  # text of the file, Path
 
-    def __init__(self, *, may_change: bool, own_uid: str = "") -> None:
-        """own_uid: who is logged in; nobody revokes herself."""
+    def __init__(self, *, may_change: bool, own_uid: str = "", news: str = "") -> None:
+        """own_uid: who is logged in; nobody revokes herself. news: what was just done, said first."""
         super().__init__(tr("People"), tr("Those whom the signed roster knows, and the roles it grants them."))
         self._may_change, self._own = may_change, own_uid
+        if news:
+            self.add(notice(news, look="done", icon="check", colour="good"))
         self._box = QVBoxLayout()
         self._box.setSpacing(engine().px(12))
         self.add(self._box)

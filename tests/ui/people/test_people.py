@@ -62,6 +62,7 @@ def filled(tmp_path) -> EnrolPage:
     page = EnrolPage()
     page.name.set_text("Barbara Liskov")
     page.uid.set_text("b.liskov")
+    page.brought.setChecked(True)
     page.csr.set_text(str(request))
     return page
 
@@ -84,6 +85,28 @@ def test_enrolling_needs_every_field_and_a_role(qtbot, show, tmp_path):
     assert wanted.csr.startswith("-----BEGIN CERTIFICATE REQUEST-----")
 
 
+def test_she_types_her_own_passphrase_twice_by_default(qtbot, show, tmp_path):
+    page = filled(tmp_path)
+    show(page)
+    page.here.setChecked(True)
+    assert not page.csr.isVisible()
+    page.roles[Role.WITNESS].setChecked(True)
+    page.one.set_text("too short")
+    page.main.button.click()
+    assert "9 of at least 12 characters" in page.one.error
+    page.one.set_text("seven violet lanterns drift")
+    page.two.set_text("seven violet lanterns")
+    page.main.button.click()
+    assert "not the same" in page.one.error
+    page.two.set_text("seven violet lanterns drift")
+    with qtbot.waitSignal(page.making_asked) as asked:
+        page.main.button.click()
+    wanted = asked.args[0]
+    assert (wanted.person.uid, wanted.roles) == ("b.liskov", (Role.WITNESS,))
+    assert wanted.passphrase.reveal() == "seven violet lanterns drift"
+    assert (page.one.text(), page.two.text()) == ("", ""), "the fields keep nothing"
+
+
 def test_a_refused_enrolment_keeps_what_was_typed(show, tmp_path):
     page = filled(tmp_path)
     show(page)
@@ -95,6 +118,7 @@ def test_a_refused_enrolment_keeps_what_was_typed(show, tmp_path):
 def test_a_file_that_is_no_request_is_said_beside_it(show, tmp_path):
     page = filled(tmp_path)
     show(page)
+    page.roles[Role.WITNESS].setChecked(True)
     page.csr.set_text(str(tmp_path / "nothing"))
     page.main.button.click()
     assert "cannot be read" in page.csr.error
