@@ -35,6 +35,7 @@ from hsm_console.gateway.projections import KeyRow
 from hsm_console.hsm.port import Binding, DataObject, Hsm
 from hsm_console.policy.environment import Environment, check_token
 
+ANCHOR_SECONDS = 10.0
 Opener = Callable[[Binding], Hsm]
 ABSENT = ("token-missing", "module-")  # what is over when the token answers again
 DOWN = ("device-crashed", "device-hung", "device-removed", "device-closed", "worker-closed")
@@ -69,6 +70,7 @@ class Device:
         self._problem: Problem | None = None
         self._unlocked = False
         self._anchored = -1
+        self._anchor_due = 0.0
         self._busy = ""
         self.recover: Callable[[], None] = lambda: None
 
@@ -296,11 +298,19 @@ class Device:
                 )
             )
             return
-        if self._unlocked and not self._busy:
-            try:
-                self.anchor()
-            except ConsoleError as error:
-                self.failed(error)
+        if self._unlocked and not self._busy and time.monotonic() >= self._anchor_due:
+            self.try_anchor()
+
+    def try_anchor(self) -> None:
+        """Write the head into the token if that works now; when the worker is gone, say so. Never raises for the token.
+
+        A token's memory wears: between the ends of ceremonies it is written to every ten seconds at most.
+        """
+        self._anchor_due = time.monotonic() + ANCHOR_SECONDS
+        try:
+            self.anchor()
+        except ConsoleError as error:
+            self.failed(error)
 
     def close(self) -> None:
         """End the worker. Never raises."""

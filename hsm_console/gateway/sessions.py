@@ -28,6 +28,8 @@ from hsm_console.pki import profiles, refusals
 from hsm_console.pki.authority import certificate_sha256, serial_hex, spki_sha256
 
 NONCE_BYTES = 32
+MINUTE_MS = 60_000
+REFUSALS_A_MINUTE = 60
 
 
 @dataclass(eq=False)
@@ -98,6 +100,7 @@ class Sessions:
         self._idle_ms = idle_minutes * 60_000
         self._lock = threading.Lock()
         self._by_connection: dict[str, Session] = {}
+        self._flood = Flood(REFUSALS_A_MINUTE)
         self.drop: Callable[[str], None] = lambda _uid: None
 
     @property
@@ -207,17 +210,48 @@ class Sessions:
                 self.drop(session.connection)
 
     def handshake_refused(self, refused: Refused) -> None:
-        """A certificate that TLS itself refused: recorded with the exact reason. Noise without a certificate is not."""
+        """A certificate that TLS itself refused: recorded with the exact reason. Noise without a certificate is not.
+
+        Whoever can connect can be refused as often as she likes; beyond a rate they are counted, not written one by
+        one, so that a program that probes the port does not storm the log.
+        """
         if not refused.certificate_sha256 and refused.reason in ("client-went-away", "handshake-too-slow"):
             return
+        unwritten = self._flood.admit(self._clock.now().boottime_ms)
+        if unwritten is None:
+            return
+        more = f" {unwritten} more refusals before it were not recorded one by one." if unwritten else ""
         event = ev.LogOnRefused(
             reason=refused.reason,
-            text=refused.problem.what,
+            text=refused.problem.what + more,
             verify_code=refused.verify_code,
             certificate_sha256=refused.certificate_sha256,
             claimed_uid=_claim(refused.claimed_uid),
         )
         self._log.append([Draft(event=event, src=refused.src)])
+
+
+class Flood:
+    """Lets so many through in a minute and counts the others. Thread-safe."""
+
+    def __init__(self, a_minute: int) -> None:
+        self._a_minute = a_minute
+        self._lock = threading.Lock()
+        self._since_ms = 0
+        self._count = 0
+        self._unwritten = 0
+
+    def admit(self, now_ms: int) -> int | None:
+        """How many were counted since the last one that was let through; None: this one is only counted."""
+        with self._lock:
+            if now_ms - self._since_ms >= MINUTE_MS:
+                self._since_ms, self._count = now_ms, 0
+            self._count += 1
+            if self._count > self._a_minute:
+                self._unwritten += 1
+                return None
+            unwritten, self._unwritten = self._unwritten, 0
+            return unwritten
 
 
 def _claim(uid: str) -> str:

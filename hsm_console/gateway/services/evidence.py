@@ -124,6 +124,7 @@ class Evidence:
         ]
         placed_drafts = [placed(draft, session) if session else draft for draft in drafts]
         core.log.append(placed_drafts, expect=unchanged(state))
+        core.device.try_anchor()
         self._complete_quietly(state.id)  # the ceremony is closed in the log; its files can be made at any time
 
     def _minutes(self, state: State, records: tuple[Recorded, ...], plan: ClosePlan, note: str) -> bytes:
