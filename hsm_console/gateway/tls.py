@@ -6,6 +6,7 @@ because a ticket lets a certificate in that was revoked after its first log-in (
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import ssl
 import threading
@@ -29,6 +30,28 @@ class PeerSocket(ssl.SSLSocket):
     """A TLS socket that remembers the certificate its peer showed, also when it was not accepted."""
 
     untrusted_certificate: bytes = b""
+
+    def read(self, len: int = 1024, buffer: Any = None) -> Any:  # noqa: A002 - the standard library's name
+        """As in `ssl`; but a connection answers for itself only.
+
+        OpenSSL keeps errors in a queue of the thread. Where a peer went away without waiting for our close_notify, the
+        failed write stays there, and the next read that this thread does on another, healthy connection reports it
+        (seen with Python 3.13 and OpenSSL 3.5). So the queue is emptied and the connection asked again.
+        """
+        try:
+            return super().read(len, buffer)
+        except (BrokenPipeError, ConnectionResetError):
+            _empty_error_queue()
+            return super().read(len, buffer)
+
+
+_SCRATCH = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+
+
+def _empty_error_queue() -> None:
+    """The one public call that empties OpenSSL's error queue of this thread is a refused cipher list."""
+    with contextlib.suppress(ssl.SSLError):
+        _SCRATCH.set_ciphers("NO-SUCH-CIPHER")
 
 
 @dataclass(frozen=True)
