@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-import random
 import subprocess
 import tempfile
 from pathlib import Path
@@ -77,10 +77,10 @@ def inclusion(place: Place) -> list[Row]:
     """Proofs of entries anywhere in the log."""
     log = reopened(place)
     try:
-        size, dice = log.size, random.Random(1)  # noqa: S311 - which entries are measured is no secret
+        size, step = log.size, itertools.count(1)
 
         def prove() -> None:
-            log.inclusion(dice.randrange(size), size)
+            log.inclusion(next(step) * 7_919 % size, size)  # a prime stride: anywhere in the log, the same each run
 
         times = [timed(prove) for _ in range(place.some(1000, 100))]
         spent = processor(prove, place.some(1000, 100))

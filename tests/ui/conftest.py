@@ -1,6 +1,5 @@
 """One application, one theme engine, isolated settings, for every test of the screen."""
 
-
 from __future__ import annotations
 
 import os

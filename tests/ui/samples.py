@@ -1,6 +1,5 @@
 """Sample data for pages: one ceremony at each of its steps, people, keys, entries. Test data only."""
 
-
 from __future__ import annotations
 
 import base64

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QCheckBox, QFileDialog, QFrame, QPushButton, QRadioButton
+from PySide6.QtWidgets import QButtonGroup, QCheckBox, QFileDialog, QFrame, QPushButton, QRadioButton
 
 from hsm_console.domain.errors import Problem
 from hsm_console.domain.messages.people import Enrol
@@ -49,7 +49,7 @@ class EnrolPage(Page):
         frame, box = card()
         self.name = line(tr("&Name"), hint=tr("As it shall stand in the minutes."))
         self.uid = line(tr("&Short name"), hint=tr("Small letters, digits, dots, dashes: a.turing"))
-        self.csr = line(tr("Certificate re&quest"), hint=tr("A file in PEM form."))
+        self.csr = line(tr("&File of the request"), hint=tr("A file in PEM form."))
         choose = button(tr("&Choose a file…"))
         choose.clicked.connect(self._choose)
         for part in (self.name, self.uid):
@@ -79,6 +79,9 @@ class EnrolPage(Page):
         box.addWidget(label(tr("Her key"), "heading"))
         self.here = QRadioButton(tr("She &types her passphrase here"))
         self.brought = QRadioButton(tr("She brings a certificate &request"))
+        ways = QButtonGroup(self)  # the arrows go between the two; Tab reaches the chosen one
+        for way in (self.here, self.brought):
+            ways.addButton(way)
         self.here.setChecked(True)
         hint = tr("At least {n} characters. Four or five unrelated words are easy to remember.", n=self._least)
         self.one = secret(tr("&Passphrase of the new person"), hint=hint)

@@ -91,6 +91,8 @@ def test_one_of_two_leaves_and_the_other_goes_on(open_house: Callable) -> None:
     house.log_in("c.babbage")
     page = house.wait("Good day, Charlotte Babbage")
     os.kill(house.desk.book.acting.agent_pid, signal.SIGKILL)
-    house.qtbot.waitUntil(lambda: page.problem.problem is not None, timeout=10_000)
+    house.qtbot.waitUntil(  # a call that was under way is told first
+        lambda: page.problem.problem is not None and "end" in page.problem.problem.details, timeout=10_000
+    )
     assert house.desk.book.names == ["Ada Lovelace"]
     assert "Charlotte Babbage" in page.problem.problem.what
