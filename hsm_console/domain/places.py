@@ -7,9 +7,11 @@ that has none. The run-time directory is private to the system user (0700) and n
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 RUN_DIRECTORY_MODE = 0o700
+SOCKET_PATH_BYTES = 107  # sun_path of unix(7), less its final NUL
 
 AUTHORITY = "authority.pem"
 CRL = "crl.pem"
@@ -27,7 +29,10 @@ RENDEZVOUS = "gateway.json"
 def run_directory(workspace: Path, *, runtime_root: str, user_id: int) -> Path:
     """The run-time directory of the workspace's gateway.
 
-    runtime_root: value of XDG_RUNTIME_DIR, empty when unset; user_id: numeric id of the system user.
+    runtime_root: value of XDG_RUNTIME_DIR, empty when unset; where a socket's path would be too long in it, it is not
+    used. user_id: numeric id of the system user.
     """
-    root = Path(runtime_root) / "hsm-console" if runtime_root else Path("/tmp") / f"hsm-console-{user_id}"  # noqa: S108
-    return root / hashlib.sha256(str(workspace.absolute()).encode()).hexdigest()[:16]
+    name = hashlib.sha256(str(workspace.absolute()).encode()).hexdigest()[:16]
+    usual = Path("/tmp") / f"hsm-console-{user_id}" / name  # noqa: S108
+    wanted = Path(runtime_root) / "hsm-console" / name if runtime_root else usual
+    return wanted if len(os.fsencode(wanted / REFUSALS_SOCKET)) <= SOCKET_PATH_BYTES else usual

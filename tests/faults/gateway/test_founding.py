@@ -16,6 +16,7 @@ import pytest
 
 from hsm_console.client import setup
 from hsm_console.client.transport import GatewayProcess
+from hsm_console.credential import pkcs12
 from hsm_console.domain.errors import ConsoleError
 from hsm_console.domain.messages.setup import Founder
 from hsm_console.domain.people import Person, Role
@@ -118,7 +119,10 @@ def test_killed_and_gone_on(tmp_path: Path, flows: Any, step: int, one_key_each:
     spec = flows.spec(tmp_path / "house")
     kill_at(spec, step)
     kill_at(spec, step, 0.03)
-    credentials = setup.run(spec)
+    # A quick machine may have ended the last steps before the kill came; then there is nothing to go on with.
+    done_before = (tmp_path / "house").exists()
+    at_hand = {uid: str(tmp_path / "house" / "credentials" / f"{uid}.p12") for uid in flows.PEOPLE}
+    credentials = at_hand if done_before else setup.run(spec)
     assert set(credentials) == set(flows.PEOPLE)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["house"]
     with GatewayProcess(tmp_path / "house") as gateway:
@@ -137,9 +141,9 @@ def test_killed_and_gone_on(tmp_path: Path, flows: Any, step: int, one_key_each:
 
 @pytest.mark.parametrize("change", ["pin", "passphrase", "people"])
 def test_killed_and_begun_with_other_answers(tmp_path: Path, flows: Any, change: str) -> None:
-    """Nobody saw the first founding's keys: it is thrown away whole, and nothing of it is left."""
+    """What was answered last holds: keys that nobody saw are thrown away, or kept where only credentials change."""
     spec = flows.spec(tmp_path / "house")
-    kill_at(spec, 8, 0.02)
+    kill_at(spec, 6)
     first = (tmp_path / ".house.founding" / "founding.json").read_bytes()
     other = {
         "pin": lambda: replace(spec, pin="another-pin-2"),
@@ -150,7 +154,11 @@ def test_killed_and_begun_with_other_answers(tmp_path: Path, flows: Any, change:
     }[change]()
     credentials = setup.run(other)
     assert len(credentials) == len(other.people)
-    assert (tmp_path / "house" / "founding.json").read_bytes() != first
+    if change == "passphrase":
+        for founder in other.people:
+            pkcs12.load(Path(credentials[founder.person.uid]), Secret(founder.passphrase))
+    else:
+        assert (tmp_path / "house" / "founding.json").read_bytes() != first
     assert sorted(p.name for p in tmp_path.iterdir()) == ["house"]
 
 
