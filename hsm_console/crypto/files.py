@@ -26,7 +26,7 @@ def write_durably(path: Path, data: bytes, mode: int = 0o600) -> None:
         finally:
             os.close(descriptor)
         temporary.replace(path)
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise EnvironmentFault(
@@ -39,7 +39,8 @@ def write_durably(path: Path, data: bytes, mode: int = 0o600) -> None:
         ) from error
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
+    """Make names in a folder durable: a rename holds after a power cut only then. Raises OSError."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -99,11 +99,6 @@ class Device:
             )
         return hsm
 
-    def described(self) -> DeviceInfo:
-        """What the token says of itself now; needs no PIN. Raises the device's errors."""
-        with self._lock:
-            return self._open().describe()
-
     def look(self) -> DeviceState:
         """The state with what the token says of itself now, its PIN flags above all. Never waits for a busy device."""
         if self._unlocked and not getattr(self._hsm, "alive", True):

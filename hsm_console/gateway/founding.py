@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from hsm_console import __version__
-from hsm_console.crypto.files import write_durably
+from hsm_console.crypto.files import sync_directory, write_durably
 from hsm_console.domain.errors import ConsoleError, EnvironmentFault, ExitCode, InputError, Problem
 from hsm_console.domain.messages.setup import FoundingProgress, FoundingSpec
 from hsm_console.gateway import founding_rules as rules
@@ -122,9 +122,7 @@ def _move(staging: Path, target: Path) -> None:
         raise rules.refused(
             "directory-not-empty", f"{target} cannot be made: {error.strerror}.", "Try again."
         ) from error
-    descriptor = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
-    os.fsync(descriptor)
-    os.close(descriptor)
+    sync_directory(target.parent)
     # Only now: without its mark, a staging folder with a token in it could not be told from somebody else's token.
     (target / "token.began").unlink(missing_ok=True)
 
