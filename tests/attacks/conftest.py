@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 import shutil
 import sqlite3
@@ -24,23 +23,6 @@ from hsm_console.domain.errors import VerificationFailed
 from hsm_console.domain.messages.audit import Finding
 
 _SCRIPT = Path(__file__).parents[2] / "docs" / "verify.py"
-_FORGE = next(folder for folder in Path(__file__).parents if folder.name == "tests") / "golden" / "forge.py"
-
-
-def _load() -> ModuleType:
-    if "golden_forge" not in sys.modules:
-        spec = importlib.util.spec_from_file_location("golden_forge", _FORGE)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules["golden_forge"] = module
-        spec.loader.exec_module(module)
-    return sys.modules["golden_forge"]
-
-
-@pytest.fixture(scope="session")
-def forge() -> ModuleType:
-    return _load()
 
 
 class Case:

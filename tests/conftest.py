@@ -1,4 +1,4 @@
-"""Logs with fixed keys and clocks, from tests/golden/forge.py."""
+"""What several folders of tests share: the forge of logs with fixed keys and clocks."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from types import ModuleType
 
 import pytest
 
-_FORGE = next(folder for folder in Path(__file__).parents if folder.name == "tests") / "golden" / "forge.py"
+_FORGE = Path(__file__).parent / "golden" / "forge.py"
 
 
-def _load() -> ModuleType:
+@pytest.fixture(scope="session")
+def forge() -> ModuleType:
+    """tests/golden/forge.py, loaded once: it is a program too, and tests are no package."""
     if "golden_forge" not in sys.modules:
         spec = importlib.util.spec_from_file_location("golden_forge", _FORGE)
         assert spec is not None
@@ -21,8 +23,3 @@ def _load() -> ModuleType:
         sys.modules["golden_forge"] = module
         spec.loader.exec_module(module)
     return sys.modules["golden_forge"]
-
-
-@pytest.fixture(scope="session")
-def forge() -> ModuleType:
-    return _load()
