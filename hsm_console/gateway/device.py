@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
@@ -32,6 +33,7 @@ from hsm_console.domain.messages.session import DeviceState
 from hsm_console.domain.people import Actor
 from hsm_console.domain.secret import Secret
 from hsm_console.gateway.projections import KeyRow
+from hsm_console.hsm.pool import Priority
 from hsm_console.hsm.port import Binding, DataObject, Hsm
 from hsm_console.policy.environment import Environment, check_token
 
@@ -98,6 +100,15 @@ class Device:
                 )
             )
         return hsm
+
+    def run(self, method: str, *arguments: Any, priority: Priority = Priority.SIGNING, **named: Any) -> Any:
+        """One call of the port by its name, outside a ceremony. Raises what the call raises, and `device-locked`."""
+        del priority  # one worker answers one call after the other
+        try:
+            return getattr(self.hsm(), method)(*arguments, **named)
+        except ConsoleError as error:
+            self.failed(error)
+            raise
 
     def look(self) -> DeviceState:
         """The state with what the token says of itself now, its PIN flags above all. Never waits for a busy device."""
