@@ -55,6 +55,8 @@ class Link:
             self._http.request(method, path, body=body or None, headers=headers)
             answer = self._http.getresponse()
             data = answer.read(MAX_ANSWER_BYTES + 1)
+            if len(data) <= MAX_ANSWER_BYTES and answer.length != 0:  # a gateway that died leaves half an answer
+                raise http.client.IncompleteRead(data, answer.length)
         except (OSError, http.client.HTTPException) as error:
             self._fail(error)
         if len(data) > MAX_ANSWER_BYTES:

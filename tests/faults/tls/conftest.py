@@ -126,6 +126,13 @@ class Scene:
             time.sleep(0.01)
 
 
+def half_of(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """A gateway that dies while it answers."""
+    body = b"".join(pieces)
+    yield body[: len(body) // 2]
+    raise OSError("gone")
+
+
 def application(contexts: TlsContexts) -> Callable[..., Iterable[bytes]]:
     """Greets whoever the certificate names; knows nothing else of the gateway."""
 
@@ -135,6 +142,8 @@ def application(contexts: TlsContexts) -> Callable[..., Iterable[bytes]]:
             time.sleep(1.0)
         if environ["PATH_INFO"] == "/v1/large":
             return _reply(start_response, "200 OK", bytes(range(256)) * 40_000)
+        if environ["PATH_INFO"] == "/v1/half":
+            return half_of(_reply(start_response, "200 OK", b'{"whole": "answer"}'))
         certificate = x509.load_der_x509_certificate(environ[connection.PEER_DER])
         try:
             body = msgspec.json.encode(_greeting(environ, certificate, contexts))

@@ -251,3 +251,11 @@ def test_frames_in_any_pieces() -> None:
 def test_secrets_do_not_show_in_frames() -> None:
     assert PASSPHRASE not in repr(Open(id=1, path="x", passphrase=PASSPHRASE.encode()))
     assert "123456" not in repr(Relay(id=1, method="POST", path="/v1/device/unlock", body=b'{"pin":"123456"}'))
+
+
+def test_half_an_answer_is_a_lost_connection_not_an_answer(scene: Any) -> None:
+    credential, _ = scene.person()
+    with scene.log_in(credential) as session:
+        with pytest.raises(EnvironmentFault) as caught:
+            session.call("GET", "/v1/half", None, dict)
+        assert caught.value.problem.code == "gateway-went-away"
