@@ -1,4 +1,5 @@
-"""The worker's side: one process that holds one vendor module and answers calls from its parent, one at a time.
+"""The worker's side: one process that holds one vendor module and answers its parent's calls, several at a time
+where the adapter offers that (`port.Parallel`): each lane has a thread and a view of the token of its own.
 
 Started as `python -I -m hsm_console.hsm.host FD PARENT`: the number of an inherited socket and the parent's process
 id; nothing else is on its command line. It dies with its parent in three ways, each enough: the kernel's death
@@ -23,7 +24,7 @@ import msgspec
 from hsm_console.domain.errors import ConsoleError, InputError, Problem
 from hsm_console.domain.secret import Secret
 from hsm_console.hsm import problems, registry, wire
-from hsm_console.hsm.port import Hsm
+from hsm_console.hsm.port import Hsm, Parallel
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
@@ -61,43 +62,69 @@ def _end_with_parent(descriptor: int) -> None:
 
 
 def _serve(connection: socket.socket) -> None:
-    opening = wire.decode_opening(wire.receive(connection))
+    number, frame = wire.receive(connection)
+    opening = wire.decode_opening(frame)
     try:
         hsm = registry.load(opening.binding.adapter)(opening.binding)
+        more = hsm.lanes() if isinstance(hsm, Parallel) else ()
     except BaseException as error:  # noqa: BLE001  # whatever a module does, the parent gets an answer
-        connection.sendall(_failure("open", error))
+        connection.sendall(_failure("open", error, number))
         return
-    connection.sendall(wire.answer_frame(None))
-    while True:
-        frame, last = _answer(hsm, wire.receive(connection))
-        connection.sendall(frame)
-        wire.wipe(frame)
-        if last:
-            return
+    connection.sendall(wire.answer_frame(wire.Ready(lanes=1 + len(more)), number))
+    Lanes(connection, hsm).run(more)
 
 
-def _answer(hsm: Hsm, frame: bytearray) -> tuple[bytearray, bool]:
-    """The reply to one frame, and whether it was the last."""
+class Lanes:
+    """Threads that take turns at reading: who has a call answers it while the next one reads."""
+
+    def __init__(self, connection: socket.socket, hsm: Hsm) -> None:
+        self._connection = connection
+        self._hsm = hsm
+        self._reading = threading.Lock()
+        self._sending = threading.Lock()
+
+    def run(self, more: tuple[Hsm, ...]) -> None:
+        """Until the parent says close or is gone. What must happen alone goes to the first view: it has the login."""
+        for view in more:
+            threading.Thread(target=self._lane, args=(view,), name="lane", daemon=True).start()
+        self._lane(self._hsm)
+
+    def _lane(self, view: Hsm) -> None:
+        with contextlib.suppress(EOFError, OSError):
+            while True:
+                with self._reading:
+                    number, frame = wire.receive(self._connection)
+                reply, last = _answer(self._hsm, frame, number, view)
+                with self._sending:
+                    self._connection.sendall(reply)
+                wire.wipe(reply)
+                if last:
+                    os._exit(0)
+
+
+def _answer(hsm: Hsm, frame: bytearray, number: int = 0, view: Hsm | None = None) -> tuple[bytearray, bool]:
+    """The reply to one frame, and whether it was the last. view: this lane's own view of the token."""
     try:
         call = wire.decode_call(frame)
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        return _failure("decode", InputError(_unreadable(error))), False
+        return _failure("decode", InputError(_unreadable(error)), number), False
+    asked = hsm if view is None or call.alone else view
     method = str(call.__struct_config__.tag)
     arguments: dict[str, Any] = {name: getattr(call, name) for name in call.__struct_fields__}
     try:
-        return wire.answer_frame(getattr(hsm, method)(**arguments)), method == "close"
+        return wire.answer_frame(getattr(asked, method)(**arguments), number), method == "close"
     except BaseException as error:  # noqa: BLE001  # a library that calls sys.exit must not end the worker silently
-        return _failure(method, error), method == "close"
+        return _failure(method, error, number), method == "close"
     finally:
         for value in arguments.values():
             if isinstance(value, Secret):
                 value.wipe()
 
 
-def _failure(method: str, error: BaseException) -> bytearray:
+def _failure(method: str, error: BaseException, number: int = 0) -> bytearray:
     known = error if isinstance(error, ConsoleError) else problems.unexpected(method, error)
     family = next(name for name in (kind.__name__ for kind in type(known).__mro__) if name in problems.FAMILIES)
-    return wire.pack(wire.Failed(family=family, problem=known.problem))
+    return wire.pack(wire.Failed(family=family, problem=known.problem), number)
 
 
 def _unreadable(error: Exception) -> Problem:

@@ -54,7 +54,7 @@ class AesGcm(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Hsm(ABC):
-    """One token of one device. Not thread-safe: the worker calls it from one thread.
+    """One token of one device. Not thread-safe: the worker calls it from one thread (see `Parallel` for more).
 
     Every failure is a `DeviceError` (or `EnvironmentFault` when module or token are missing) whose Problem tells
     the four things; `details['ckr']` names the PKCS#11 return value where there is one. Codes that callers rely
@@ -151,6 +151,15 @@ class Hsm(ABC):
     @abstractmethod
     def close(self) -> None:
         """Give everything back. Never raises."""
+
+
+class Parallel(ABC):
+    """Of an `Hsm` whose device answers several calls at the same time."""
+
+    @abstractmethod
+    def lanes(self) -> tuple[Hsm, ...]:
+        """Further views of the same token, one for each thread more. They share the first one's login; logging in
+        and out, PINs and initialising are asked of the first one, while no view is in use."""
 
 
 AdapterFactory = Callable[[Binding], Hsm]

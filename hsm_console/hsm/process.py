@@ -79,7 +79,10 @@ class WorkerProcess:
         return {"exit_status": str(code)}
 
     def end(self, *, grace_s: float = 0.0) -> None:
-        """Wait `grace_s` for it to end by itself, then kill it and everything it started. Never raises."""
+        """Wait `grace_s` for it to end by itself, then kill it and everything it started. Never raises.
+
+        Whoever reads from it gets the end of file, even when the process cannot be killed (uninterruptible sleep).
+        """
         with contextlib.suppress(subprocess.TimeoutExpired):
             if grace_s:
                 self._process.wait(timeout=grace_s)
@@ -87,6 +90,11 @@ class WorkerProcess:
             os.killpg(self._process.pid, signal.SIGKILL)
         with contextlib.suppress(subprocess.TimeoutExpired):  # a process in uninterruptible sleep is left behind
             self._process.wait(timeout=5)
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Give back the socket; only by the thread that waits on it, or its number might be another file's already."""
         self.connection.close()
         with contextlib.suppress(OSError):
             os.close(self._pidfd)

@@ -1,4 +1,5 @@
-"""Frames between a client and its worker: four bytes of length (big-endian), then one MessagePack struct.
+"""Frames between a client and its worker: four bytes of length, four of the call's number (big-endian), one
+MessagePack struct. An answer carries its call's number, since several calls may be under way at once.
 
 Every call is a struct of its own, so a frame that does not fit is refused by the decoder and reaches no module.
 A PIN travels only inside a frame; frames are bytearrays and are overwritten as soon as they have been used.
@@ -17,16 +18,18 @@ from hsm_console.domain.secret import Secret
 from hsm_console.hsm.port import AesGcm, Binding, DataObject
 
 MAX_FRAME_BYTES = 64 * 1024 * 1024
-_HEADER_BYTES = 4
+HEADER_BYTES = 8
+_LENGTH_BYTES = 4
 
 
 class Call(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """One call of the port. The tag is the method's name, the fields its arguments.
 
-    kind: which deadline holds (see `worker.DEADLINES`).
+    kind: which deadline holds (see `worker.DEADLINES`). alone: no other call may be under way in the worker.
     """
 
     kind: ClassVar[str] = "short"
+    alone: ClassVar[bool] = False
 
 
 class Describe(Call, tag="describe"):
@@ -35,6 +38,7 @@ class Describe(Call, tag="describe"):
 
 class InitialiseToken(Call, tag="initialise_token"):
     kind: ClassVar[str] = "initialise"
+    alone: ClassVar[bool] = True
     label: str
     so_pin: Secret
     user_pin: Secret
@@ -42,15 +46,18 @@ class InitialiseToken(Call, tag="initialise_token"):
 
 class LogIn(Call, tag="log_in"):
     kind: ClassVar[str] = "login"
+    alone: ClassVar[bool] = True
     pin: Secret
 
 
 class LogOut(Call, tag="log_out"):
     kind: ClassVar[str] = "login"
+    alone: ClassVar[bool] = True
 
 
 class ChangePin(Call, tag="change_pin"):
     kind: ClassVar[str] = "login"
+    alone: ClassVar[bool] = True
     old: Secret
     new: Secret
 
@@ -157,6 +164,7 @@ class NativeLog(Call, tag="native_log"):
 
 class Close(Call, tag="close"):
     kind: ClassVar[str] = "close"
+    alone: ClassVar[bool] = True
 
 
 AnyCall = (
@@ -190,6 +198,12 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
     """First frame to a worker: which token it serves."""
 
     binding: Binding
+
+
+class Ready(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker answers to its opening. lanes: how many calls it answers at the same time."""
+
+    lanes: int
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done"):
@@ -226,10 +240,10 @@ _REPLIES: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Reply)
 _OPENINGS = msgspec.msgpack.Decoder(Opening)
 
 
-def pack(message: msgspec.Struct) -> bytearray:
+def pack(message: msgspec.Struct, number: int = 0) -> bytearray:
     """The frame of a message, ready to send. The caller wipes it. Raises InputError `message-too-long`."""
-    frame = bytearray(_HEADER_BYTES)
-    _ENCODER.encode_into(message, frame, _HEADER_BYTES)
+    frame = bytearray(HEADER_BYTES)
+    _ENCODER.encode_into(message, frame, HEADER_BYTES)
     if len(frame) > MAX_FRAME_BYTES:
         wipe(frame)
         raise InputError(
@@ -240,13 +254,14 @@ def pack(message: msgspec.Struct) -> bytearray:
                 exit_code=ExitCode.USAGE,
             )
         )
-    frame[:_HEADER_BYTES] = (len(frame) - _HEADER_BYTES).to_bytes(_HEADER_BYTES, "big")
+    frame[:_LENGTH_BYTES] = (len(frame) - HEADER_BYTES).to_bytes(_LENGTH_BYTES, "big")
+    frame[_LENGTH_BYTES:HEADER_BYTES] = number.to_bytes(HEADER_BYTES - _LENGTH_BYTES, "big")
     return frame
 
 
-def answer_frame(value: object) -> bytearray:
+def answer_frame(value: object, number: int = 0) -> bytearray:
     """The frame of a successful answer."""
-    return pack(Done(value=msgspec.Raw(_ENCODER.encode(value))))
+    return pack(Done(value=msgspec.Raw(_ENCODER.encode(value))), number)
 
 
 def wipe(frame: bytearray) -> None:
@@ -254,12 +269,13 @@ def wipe(frame: bytearray) -> None:
     frame[:] = bytes(len(frame))
 
 
-def receive(connection: socket.socket) -> bytearray:
-    """One whole frame without its header. Raises EOFError when the other side is gone."""
-    length = int.from_bytes(_read(connection, _HEADER_BYTES), "big")
+def receive(connection: socket.socket) -> tuple[int, bytearray]:
+    """The number and the body of one whole frame. Raises EOFError when the other side is gone."""
+    header = _read(connection, HEADER_BYTES)
+    length = int.from_bytes(header[:_LENGTH_BYTES], "big")
     if length > MAX_FRAME_BYTES:
         raise EOFError("the frame is longer than the protocol allows")
-    return _read(connection, length)
+    return int.from_bytes(header[_LENGTH_BYTES:], "big"), _read(connection, length)
 
 
 def _read(connection: socket.socket, length: int) -> bytearray:

@@ -2,15 +2,13 @@
 
 A call that overruns its deadline ends the worker (`device-hung`); a worker that ends by itself is noticed at once
 (`device-crashed`). After both the device is locked and the client is closed until `respawn` is called: nobody logs
-in again without a person. Calls from several threads wait for each other; the wait does not count.
+in again without a person. As many calls go on at once as the worker has lanes; the wait for one does not count.
 """
 
 from __future__ import annotations
 
 import contextlib
-import threading
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,6 +18,8 @@ from hsm_console.domain.errors import ConsoleError
 from hsm_console.domain.keys import Algorithm, DeviceInfo, KeyAttributes, KeyInfo, KeySpec, SignMechanism
 from hsm_console.domain.secret import Secret
 from hsm_console.hsm import problems, wire
+from hsm_console.hsm.channel import Channel
+from hsm_console.hsm.gate import Gate
 from hsm_console.hsm.port import AesGcm, Binding, DataObject, Hsm
 from hsm_console.hsm.process import WorkerProcess
 
@@ -44,8 +44,8 @@ class HsmClient(Hsm):
     """An `Hsm` whose module runs in its own process. Thread-safe.
 
     binding: which token; a relative directory is resolved here. environment: variables added before the module loads.
-    deadlines: seconds by kind of call, over `DEADLINES`. Raises what the adapter raises on opening (module-missing, …)
-    and EnvironmentFault `device-not-started`.
+    deadlines: seconds by kind of call, over `DEADLINES`. on_end: told when a worker ended by itself.
+    Raises what the adapter raises on opening (module-missing, …) and EnvironmentFault `device-not-started`.
     """
 
     def __init__(
@@ -54,21 +54,28 @@ class HsmClient(Hsm):
         *,
         environment: Mapping[str, str] | None = None,
         deadlines: Mapping[str, float] | None = None,
+        on_end: Callable[[], None] | None = None,
     ) -> None:
         directory = str(Path(binding.directory).absolute()) if binding.directory else ""
         self.binding = msgspec.structs.replace(binding, directory=directory)
         self._environment = dict(environment or {})
         self._deadlines = {**DEADLINES, **(deadlines or {})}
-        self._lock = threading.RLock()
-        self._process: WorkerProcess | None = None
+        self.on_end = on_end
+        self._gate = Gate()
+        self._channel: Channel | None = None
         self._logged_in = False
         self._open()
 
     @property
     def alive(self) -> bool:
         """Whether the worker runs."""
-        process = self._process
-        return process is not None and process.running
+        channel = self._channel
+        return channel is not None and channel.alive
+
+    @property
+    def lanes(self) -> int:
+        """How many calls the worker answers at the same time."""
+        return self._gate.lanes
 
     @property
     def logged_in(self) -> bool:
@@ -78,25 +85,25 @@ class HsmClient(Hsm):
     @property
     def pid(self) -> int | None:
         """The worker's process id, None when closed."""
-        process = self._process
-        return process.pid if process else None
+        channel = self._channel
+        return channel.process.pid if channel else None
 
     def respawn(self) -> None:
         """End the worker if there is one and start a new one, locked. Raises as the constructor does."""
-        with self._lock:
+        with self._gate.alone():
             self._drop()
             self._open()
 
     def kill(self) -> None:
         """End the worker now, from any thread, even while a call runs: that call gets `device-crashed`."""
-        process = self._process
-        if process is not None:
-            process.kill()
+        channel = self._channel
+        if channel is not None:
+            channel.process.kill()
 
     def close(self) -> None:
         """End the worker in good order. Waits for a running call; use `kill` when there is no time. Never raises."""
-        with self._lock:
-            if self._process is None:
+        with self._gate.alone():
+            if self._channel is None:
                 return
             with contextlib.suppress(Exception):  # the process is ended in any case
                 self._call(wire.Close(), None)
@@ -115,12 +122,12 @@ class HsmClient(Hsm):
         return self._call(wire.InitialiseToken(label=label, so_pin=so_pin, user_pin=user_pin), DeviceInfo)
 
     def log_in(self, pin: Secret) -> None:
-        with self._lock:
+        with self._gate.alone():
             self._call(wire.LogIn(pin=pin), None)
             self._logged_in = True
 
     def log_out(self) -> None:
-        with self._lock:
+        with self._gate.alone():
             self._logged_in = False
             self._call(wire.LogOut(), None)
 
@@ -181,22 +188,18 @@ class HsmClient(Hsm):
         return self._call(wire.NativeLog(after=after), tuple[dict[str, str], ...])
 
     def _open(self) -> None:
-        process = WorkerProcess(environment=self._environment)
-        self._process = process
-        frame = wire.pack(wire.Opening(binding=self.binding))
+        channel = Channel(WorkerProcess(environment=self._environment), self._ended)
+        self._channel = channel
         try:
-            _value(self._exchange(process, frame, "open", self._deadlines["open"]))
+            reply = channel.ask(wire.Opening(binding=self.binding), "open", self._deadlines["open"])
+            self._gate.lanes = msgspec.msgpack.decode(_value(reply), type=wire.Ready).lanes
         except BaseException:
             self._drop()
             raise
 
     def _call(self, call: wire.AnyCall, answer: type[T] | None, *, kind: str | None = None) -> T:
-        method = str(call.__struct_config__.tag)
-        with self._lock:
-            process = self._process
-            if process is None:
-                raise problems.closed(method)
-            reply = self._exchange(process, wire.pack(call), method, self._deadlines[kind or call.kind])
+        with self._gate.alone() if call.alone else self._gate.shared():
+            reply = self._exchange(call, self._deadlines[kind or call.kind])
         try:
             return msgspec.msgpack.decode(_value(reply), type=answer)
         except ConsoleError as error:
@@ -206,37 +209,27 @@ class HsmClient(Hsm):
         finally:
             wire.wipe(reply)
 
-    def _exchange(self, process: WorkerProcess, frame: bytearray, method: str, seconds: float) -> bytearray:
-        """Send one frame and wait for its reply. Raises `device-hung`, `device-crashed`."""
-        deadline = time.monotonic() + seconds
+    def _exchange(self, call: wire.AnyCall, seconds: float) -> bytearray:
+        """Raises `device-closed`, `device-hung`, `device-crashed`; after the last two the client is closed."""
+        method = str(call.__struct_config__.tag)
+        channel = self._channel
+        if channel is None:
+            raise problems.closed(method)
         try:
-            process.connection.settimeout(seconds)
-            process.connection.sendall(frame)
-            return self._receive(process, deadline)
-        except TimeoutError as late:
-            self._drop()
-            raise problems.hung(method, seconds) from late
-        except (EOFError, OSError) as gone:
-            ending = process.ending()
-            self._drop()
-            raise problems.crashed(method, ending) from gone
-        except BaseException:  # interrupted between question and answer: the next answer would be the wrong one
-            self._drop()
-            raise
+            return channel.ask(call, method, seconds)
         finally:
-            wire.wipe(frame)
+            if not channel.alive and self._channel is channel:
+                self._drop()
 
-    @staticmethod
-    def _receive(process: WorkerProcess, deadline: float) -> bytearray:
-        if not process.wait_readable(deadline):
-            raise TimeoutError
-        process.connection.settimeout(max(0.001, deadline - time.monotonic()))
-        return wire.receive(process.connection)
+    def _ended(self) -> None:
+        self._logged_in = False
+        if self.on_end is not None:
+            self.on_end()
 
     def _drop(self, *, grace_s: float = 0.0) -> None:
-        process, self._process, self._logged_in = self._process, None, False
-        if process is not None:
-            process.end(grace_s=grace_s)
+        channel, self._channel, self._logged_in = self._channel, None, False
+        if channel is not None:
+            channel.end(grace_s=grace_s)
 
 
 def _value(frame: bytearray) -> msgspec.Raw:

@@ -128,7 +128,13 @@ def test_other_threads_wait_and_learn_that_the_device_is_closed(binding: Binding
             thread.start()
         for thread in threads:
             thread.join(5)
-        assert sorted(codes) == ["device-closed", "device-closed", "device-hung"]
+        assert len(codes) == 3
+        assert "device-hung" in codes
+        assert set(codes) <= {
+            "device-hung",
+            "device-crashed",
+            "device-closed",
+        }  # under way in another lane, or not begun
 
 
 def test_client_is_killed_from_another_thread_in_a_long_call(binding: Binding) -> None:

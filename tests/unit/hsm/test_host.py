@@ -27,9 +27,9 @@ class Broken:
 
 
 def reply(hsm: Any, call: wire.AnyCall) -> wire.Failed:
-    frame, last = host._answer(hsm, wire.pack(call)[4:])
+    frame, last = host._answer(hsm, wire.pack(call)[wire.HEADER_BYTES :])
     assert not last
-    answer = wire.decode_reply(frame[4:])
+    answer = wire.decode_reply(frame[wire.HEADER_BYTES :])
     assert isinstance(answer, wire.Failed)
     return answer
 
@@ -55,7 +55,7 @@ def test_family_that_the_protocol_does_not_know_is_carried_by_its_parent() -> No
 
 def test_unreadable_frame_reaches_no_adapter() -> None:
     frame, last = host._answer(Broken(RuntimeError()), bytearray(b"nonsense"))  # type: ignore[arg-type]
-    answer = wire.decode_reply(frame[4:])
+    answer = wire.decode_reply(frame[wire.HEADER_BYTES :])
     assert isinstance(answer, wire.Failed)
     assert answer.problem.code == "call-unreadable"
     assert not last

@@ -47,8 +47,8 @@ CALLS = [
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: type(call).__name__)
 def test_call_arrives_as_it_was_sent(call: wire.AnyCall) -> None:
     frame = wire.pack(call)
-    assert int.from_bytes(frame[:4], "big") == len(frame) - 4
-    body = frame[4:]
+    assert int.from_bytes(frame[:4], "big") == len(frame) - wire.HEADER_BYTES
+    body = frame[wire.HEADER_BYTES :]
     assert wire.decode_call(body) == call
     assert not any(body), "the frame is wiped once it was read"
 
@@ -70,7 +70,7 @@ def test_secret_is_wiped_from_a_frame_and_shown_nowhere() -> None:
     wire.wipe(frame)
     assert not any(frame)
     assert "very-secret" not in repr(call)
-    assert "very-secret" not in repr(wire.decode_call(wire.pack(call)[4:]))
+    assert "very-secret" not in repr(wire.decode_call(wire.pack(call)[wire.HEADER_BYTES :]))
 
 
 @given(strategies.binary(max_size=200))
@@ -91,15 +91,17 @@ def test_call_with_a_field_too_many_is_refused() -> None:
 def test_long_frame_goes_through_a_socket_in_pieces() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        frame = wire.pack(wire.Sign(object_id=b"\x01", mechanism=SignMechanism.ED25519, data=bytes(range(256)) * 8192))
+        frame = wire.pack(
+            wire.Sign(object_id=b"\x01", mechanism=SignMechanism.ED25519, data=bytes(range(256)) * 8192), 7
+        )
         sender = threading.Thread(target=ours.sendall, args=(frame,))
         sender.start()
-        assert wire.receive(theirs) == frame[4:]
+        assert wire.receive(theirs) == (7, frame[wire.HEADER_BYTES :])
         sender.join()
 
 
 def test_end_of_file_and_absurd_lengths_are_told() -> None:
-    for start in (b"", b"\x00\x00", b"\x00\x00\x00\x05ab", b"\xff\xff\xff\xff"):
+    for start in (b"", b"\x00\x00", b"\x00\x00\x00\x05\x00\x00\x00\x01ab", b"\xff" * 8):
         ours, theirs = socket.socketpair()
         with theirs:
             ours.sendall(start)
@@ -112,7 +114,7 @@ def test_problem_crosses_unchanged_with_its_family() -> None:
     problem = Problem(code="x", what="w", key_state="s", todo="t", contact="c", details={"a": "b"}, exit_code=4)
     for name, family in problems.FAMILIES.items():
         frame = wire.pack(wire.Failed(family=name, problem=problem))
-        reply = wire.decode_reply(frame[4:])
+        reply = wire.decode_reply(frame[wire.HEADER_BYTES :])
         assert isinstance(reply, wire.Failed)
         error = problems.rebuild(reply.family, reply.problem)
         assert type(error) is family
@@ -123,4 +125,4 @@ def test_problem_crosses_unchanged_with_its_family() -> None:
 
 def test_binding_arrives_as_it_was_sent() -> None:
     binding = Binding(adapter="a", token_label="t", directory="/d", serial="s", options={"module": "/m.so"})
-    assert wire.decode_opening(wire.pack(wire.Opening(binding=binding))[4:]).binding == binding
+    assert wire.decode_opening(wire.pack(wire.Opening(binding=binding))[wire.HEADER_BYTES :]).binding == binding
