@@ -18,7 +18,7 @@ OTHER = 99
 
 # Captions of the activities of each class in OCSF 1.9; 99 is "Other" with our own name.
 ACTIVITY = {
-    EVENT_LOG: {3: "Enable", 4: "Disable", 5: "Archive", 6: "Rotate", 7: "Export"},
+    EVENT_LOG: {2: "Delete", 3: "Enable", 4: "Disable", 5: "Archive", 6: "Rotate", 7: "Export"},
     FINDING: {1: "Create"},
     AUTHENTICATION: {1: "Logon", 2: "Logoff"},
     SESSION: {1: "Assign Privileges"},
@@ -83,6 +83,17 @@ KINDS: dict[type[e.Event], Kind] = {
     e.CeremonyResumed: Kind(API, 3, LOW),
     e.MinutesWritten: Kind(API, 1),
     e.CeremonyClosed: Kind(API, 3, LOW),
+    e.OrderOpened: Kind(API, 1, LOW),
+    e.OrderDecided: Kind(API, 3, LOW),
+    e.OrderReady: Kind(API, 3, LOW),
+    e.OrderDeclined: Kind(API, 3, MEDIUM, "failure"),
+    e.OrderStarted: Kind(API, 3, LOW),
+    e.OrderEnded: Kind(API, 3, LOW),
+    e.SealKeyInForce: Kind(EVENT_LOG, OTHER, MEDIUM, activity_name="Change key"),
+    e.DataKeyMade: Kind(EVENT_LOG, OTHER, activity_name="Change key"),
+    e.DisclosuresErased: Kind(EVENT_LOG, 2, HIGH),
+    e.LogRotated: Kind(EVENT_LOG, 6, LOW),
+    e.LogPruned: Kind(EVENT_LOG, 2, HIGH),
 }
 _UNLISTED = Kind(API, OTHER, status="other", activity_name="Record")
 _LEVELS = {"low": LOW, "medium": MEDIUM, "high": HIGH, "critical": CRITICAL}
@@ -99,6 +110,11 @@ def kind_of(event: e.Event) -> Kind:
             return Kind(row.class_uid, _OPERATIONS[event.operation], row.severity_id, row.status)
         case e.ApprovalGiven() if event.decision is e.Decision.DECLINE:
             return msgspec.structs.replace(row, status="other", severity_id=MEDIUM)
+        case e.OrderDecided() if event.decision is e.Decision.DECLINE:
+            return msgspec.structs.replace(row, status="other", severity_id=MEDIUM)
+        case e.OrderEnded() if event.outcome != "done":
+            bad = event.outcome in ("failed", "interrupted")
+            return msgspec.structs.replace(row, status="failure" if bad else "other", severity_id=MEDIUM)
         case e.SignedOff() if not event.agrees:
             return msgspec.structs.replace(row, status="other", severity_id=MEDIUM)
         case e.CeremonyClosed() if event.outcome == "abandoned":

@@ -40,6 +40,15 @@ _ENDS = {
 }
 
 
+_ENDED = {
+    "done": "was carried out",
+    "failed": "failed",
+    "stopped": "was stopped on the way",
+    "interrupted": "was interrupted",
+    "withdrawn": "was withdrawn",
+}
+
+
 def summary(event: e.Event, actor: Actor | None) -> str:
     """One sentence, ending with a full stop."""
     sentence = _SENTENCES.get(type(event))
@@ -124,6 +133,21 @@ def _roles(roles: tuple[Any, ...]) -> str:
     return ", ".join(role.value for role in roles)
 
 
+def _order_decided(event: e.OrderDecided, who: str) -> str:
+    verb = "approved" if event.decision is e.Decision.APPROVE else "declined"
+    because = f", because: {event.because.rstrip('.')}" if event.because else ""
+    return f"{who} {verb} the order “{event.order_id}”{because}."
+
+
+def _order_ended(event: e.OrderEnded, who: str) -> str:
+    text = f": {event.text.rstrip('.')}" if event.text else ""
+    return f"The order “{event.order_id}” {_ENDED[event.outcome]}{text}."
+
+
+def _by(uids: tuple[str, ...]) -> str:
+    return f" ({', '.join(uids)})" if uids else ""
+
+
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
@@ -183,5 +207,11 @@ _SENTENCES: dict[type[e.Event], Callable[[Any, str], str]] = {
     e.CeremonyResumed: lambda v, w: f"{w} resumed the ceremony.",
     e.MinutesWritten: lambda v, w: "The minutes were written.",
     e.CeremonyClosed: _closed,
+    e.OrderOpened: lambda v, w: f"{w} asks for this: {v.summary.rstrip('.')}.",
+    e.OrderDecided: _order_decided,
+    e.OrderReady: lambda v, w: f"The order “{v.order_id}” may be carried out{_by(v.by)}.",
+    e.OrderDeclined: lambda v, w: f"The order “{v.order_id}” was declined{_by(v.by)}.",
+    e.OrderStarted: lambda v, w: f"{w} set the order “{v.order_id}” going{' again' if v.run > 1 else ''}.",
+    e.OrderEnded: _order_ended,
 }
 SENTENCES = frozenset(_SENTENCES)

@@ -62,6 +62,23 @@ from hsm_console.domain.events.operations import (
     OperationInterrupted,
     OperationSucceeded,
 )
+from hsm_console.domain.events.orders import (
+    OrderDecided,
+    OrderDeclined,
+    OrderEnded,
+    OrderOpened,
+    OrderReady,
+    OrderStarted,
+)
+from hsm_console.domain.events.retention import (
+    DataKeyMade,
+    DisclosuresErased,
+    Erased,
+    LogPruned,
+    LogRotated,
+    SealKeyInForce,
+    SegmentFile,
+)
 from hsm_console.domain.people import Actor
 
 __all__ = [
@@ -75,12 +92,15 @@ __all__ = [
     "CeremonyResumed",
     "ChallengeSet",
     "CrlIssued",
+    "DataKeyMade",
     "Decision",
     "DeviationRecorded",
     "DeviceDown",
     "DeviceUnlockRefused",
     "DeviceUnlocked",
+    "DisclosuresErased",
     "Draft",
+    "Erased",
     "Event",
     "FoundingKey",
     "GatewayStarted",
@@ -88,6 +108,8 @@ __all__ = [
     "LogCreated",
     "LogExported",
     "LogOnRefused",
+    "LogPruned",
+    "LogRotated",
     "LogVerified",
     "LogViewed",
     "LoggedOff",
@@ -98,6 +120,12 @@ __all__ = [
     "OperationIntended",
     "OperationInterrupted",
     "OperationSucceeded",
+    "OrderDecided",
+    "OrderDeclined",
+    "OrderEnded",
+    "OrderOpened",
+    "OrderReady",
+    "OrderStarted",
     "PersonEnrolled",
     "PersonRevoked",
     "PolicyInForce",
@@ -107,7 +135,9 @@ __all__ = [
     "Recorded",
     "RetryNeeded",
     "RosterIssued",
+    "SealKeyInForce",
     "Seat",
+    "SegmentFile",
     "SignedOff",
     "StepDone",
     "StepMissed",
@@ -121,6 +151,8 @@ AnyEvent = (
     | OperationIntended | OperationSucceeded | OperationFailed | OperationInterrupted | CeremonyOpened
     | StepDone | StepMissed | ChallengeSet | ApprovalGiven | QuorumReached | QuorumDeclined | RetryNeeded
     | DeviationRecorded | SignedOff | CeremonyPaused | CeremonyResumed | MinutesWritten | CeremonyClosed
+    | OrderOpened | OrderDecided | OrderReady | OrderDeclined | OrderStarted | OrderEnded
+    | SealKeyInForce | DataKeyMade | DisclosuresErased | LogRotated | LogPruned
 )  # fmt: skip
 
 
