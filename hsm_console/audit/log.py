@@ -15,13 +15,13 @@ from pathlib import Path
 
 import msgspec
 
-from hsm_console.audit import ocsf, opening, projection, reading, store, tiles
-from hsm_console.audit.checkpoint import Checkpoint, CheckpointSigner
-from hsm_console.audit.cose import RootSignature
+from hsm_console.audit import ocsf, opening, projection, reading, retention, store, tiles
+from hsm_console.audit.checkpoint import CheckpointSigner
 from hsm_console.audit.heads import Heads
+from hsm_console.audit.seal import Sealer
 from hsm_console.audit.tree import Nodes, inclusion_proof, leaf_hash
 from hsm_console.audit.turns import Turn, Turns
-from hsm_console.audit.view import LogView
+from hsm_console.audit.view import Evidence, LogView
 from hsm_console.domain.clock import Clock
 from hsm_console.domain.errors import ConsoleError, Problem
 from hsm_console.domain.events import CeremonyOpened, Draft, LogCreated, PolicyInForce, Recorded
@@ -54,18 +54,6 @@ class _State(msgspec.Struct):
     last_kind: str
 
 
-class Evidence(msgspec.Struct, frozen=True, kw_only=True):
-    """What receipts are made of. signature: COSE over the root; None when the key was locked."""
-
-    body: bytes
-    index: int
-    head: Checkpoint
-    seconds: int
-    note: str
-    path: tuple[bytes, ...]
-    signature: RootSignature | None
-
-
 class AuditLog(LogView):
     """The one writer of a log. Make it with `open` or `create_log`; end it with `close`."""
 
@@ -82,6 +70,7 @@ class AuditLog(LogView):
         self._conn: sqlite3.Connection | None = None
         self._state = _State(tiles.Edge(), "", "")
         self._device: DeviceInfo | None = None
+        self.sealer: Sealer | None = None  # whoever sets it has written the event of its key before
         self._scripts: dict[str, str] = {}
         self._heads = Heads(clock, self._edge, self.nodes, self._store_note)
         self._closed = False
@@ -173,8 +162,9 @@ class AuditLog(LogView):
         leaves: list[bytes] = []
         fingerprint = state.fingerprint
         for draft in request.drafts:
-            recorded, body = self._encode(draft, state.edge.size + len(records), fingerprint)
+            recorded, body = self._encode(conn, draft, state.edge.size + len(records), fingerprint)
             conn.execute("INSERT INTO entry VALUES (?, ?)", (recorded.seq, body))
+            retention.carry_out(conn, recorded)
             for item in self._projections:
                 item.apply(conn, recorded)
             records.append(recorded)
@@ -188,11 +178,18 @@ class AuditLog(LogView):
             state.last_kind = str(records[-1].event.__struct_config__.tag)
         return tuple(records)
 
-    def _encode(self, draft: Draft, seq: int, previous: str) -> tuple[Recorded, bytes]:
+    def _encode(self, conn: sqlite3.Connection, draft: Draft, seq: int, previous: str) -> tuple[Recorded, bytes]:
         instant = self._clock.now()
+        sealed = self.sealer.seal(draft, seq) if self.sealer else None
+        if sealed is not None:
+            draft = sealed.draft
+            sealed.insert(conn)
         uid = uuid7(instant.time_ms)
         around = ocsf.Surroundings(
-            chain_uid=self.chain_uid, device=self._device, script_sha256=self._script_of(draft.event)
+            chain_uid=self.chain_uid,
+            device=self._device,
+            script_sha256=self._script_of(draft.event),
+            sealed=sealed.members() if sealed is not None else {},
         )
         body = ocsf.encode(draft, seq, previous, instant, uid, around)
         recorded = Recorded(

@@ -15,6 +15,7 @@ import msgspec
 
 from hsm_console import __version__
 from hsm_console.audit import canonical, kinds, words
+from hsm_console.audit.disclosure import hide
 from hsm_console.domain.clock import Instant
 from hsm_console.domain.errors import ExitCode, Problem, VerificationFailed
 from hsm_console.domain.events import AnyEvent, Draft, Event, PersonEnrolled, PersonRevoked, Recorded
@@ -40,11 +41,13 @@ _STATUS = {"success": "Success", "failure": "Failure", "other": "Other"}
 
 
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
-    """What an entry says beyond its event: which log, which token, which ceremony script (digest, where known)."""
+    """What an entry says beyond its event: which log, which token, which ceremony script (digest, where known), and
+    the digests of the values that were sealed."""
 
     chain_uid: str
     device: DeviceInfo | None = None
     script_sha256: str = ""
+    sealed: dict[str, Any] = {}
 
 
 def encode(draft: Draft, seq: int, previous: str, instant: Instant, uid: str, around: Surroundings) -> bytes:
@@ -71,8 +74,9 @@ def encode(draft: Draft, seq: int, previous: str, instant: Instant, uid: str, ar
             "critical": draft.critical,
             "event": _event(event),
             "simulated": around.device is not None and around.device.simulated,
+            **around.sealed,
         },
-        "message": words.summary(event, draft.actor),
+        "message": hide(words.summary(event, draft.actor)),
         "metadata": {
             "correlation_uid": draft.correlation or uid,
             "product": _PRODUCT,

@@ -43,6 +43,13 @@ CREATE TABLE projection(name TEXT PRIMARY KEY, complete_to INTEGER) STRICT;
 )
 
 
+KEEPS_ON_DELETE = (
+    "entry_keeps_on_delete",
+    "CREATE TRIGGER entry_keeps_on_delete BEFORE DELETE ON entry BEGIN SELECT RAISE(ABORT, 'only appended to'); END",
+)
+"""Name and text of the trigger that pruning takes away and puts back (`retention`)."""
+
+
 class WriterLock:
     """The flock that makes one process the writer. The kernel drops it when the process dies."""
 

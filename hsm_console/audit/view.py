@@ -5,9 +5,25 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
+import msgspec
+
 from hsm_console.audit import reading
+from hsm_console.audit.checkpoint import Checkpoint
+from hsm_console.audit.cose import RootSignature
 from hsm_console.domain.events import Recorded
 from hsm_console.domain.messages.audit import EntryDetail, EntryPage
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """What receipts are made of. signature: COSE over the root; None when the key was locked."""
+
+    body: bytes
+    index: int
+    head: Checkpoint
+    seconds: int
+    note: str
+    path: tuple[bytes, ...]
+    signature: RootSignature | None
 
 
 class LogView(ABC):
