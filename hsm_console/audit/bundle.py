@@ -84,6 +84,12 @@ class Bundle:
     def count(self) -> int:
         return max((size for size, _ in self.checkpoints()), default=0)
 
+    def sealed(self, digest: str) -> tuple[int, bytes] | None:  # noqa: ARG002 - a bundle carries no sealed values
+        return None
+
+    def sealed_count(self, start: int) -> int:  # noqa: ARG002
+        return 0
+
 
 def export(path: Path, out: Path) -> Exported:
     """Write a bundle of the log at `path` into the new folder `out`, up to its newest checkpoint.

@@ -69,16 +69,17 @@ def first_line(
     not_checked: Sequence[str],
     *,
     live: bool,
+    more: str = "",
 ) -> str:
     """`OK entries=… signed=… unsigned_tail=… anchors: …; not checked: …` — never a bare OK.
 
-    counts: entries, signed, unsigned tail.
+    counts: entries, signed, unsigned tail. more: what else was counted, with a space before each.
     """
     entries, signed, tail = counts
     verdict = "NOT OK " + ", ".join(words) if words else "OK"
     state = " (log is open)" if live else ""
     listed = ", ".join(anchors) or "none"
     return (
-        f"{verdict} entries={entries} signed={signed} unsigned_tail={tail}{state} "
+        f"{verdict} entries={entries} signed={signed} unsigned_tail={tail}{more}{state} "
         f"anchors: {listed}; not checked: {', '.join(not_checked) or 'nothing'}"
     )

@@ -74,6 +74,11 @@ class History:
         if self._unlocked is not None:
             self._owe(seq, boot[1], critical=critical)
 
+    def pass_over(self) -> None:
+        """Entries were pruned here: what they said of clock, runs and operations is not known."""
+        self._clock, self._running, self._unlocked = None, None, None
+        self._intents.clear()
+
     # -- clock ------------------------------------------------------------------------------------------
 
     def _look_at_clock(

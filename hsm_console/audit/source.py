@@ -37,6 +37,10 @@ class Source(Protocol):
 
     def count(self) -> int: ...
 
+    def sealed(self, digest: str) -> tuple[int, bytes] | None: ...
+
+    def sealed_count(self, start: int) -> int: ...
+
 
 class Database:
     """An audit.db inside one read transaction: entries, tiles and checkpoints of one moment."""
@@ -74,6 +78,16 @@ class Database:
 
     def count(self) -> int:
         return int(self._conn.execute("SELECT count(*) FROM entry").fetchone()[0])
+
+    def sealed(self, digest: str) -> tuple[int, bytes] | None:
+        """(entry, sealed bytes) of a disclosure's row."""
+        query = "SELECT seq, CAST(sealed AS BLOB) FROM disclosure WHERE digest = ?"
+        row = self._conn.execute(query, (digest,)).fetchone()
+        return (row[0], bytes(row[1])) if row and isinstance(row[0], int) else None
+
+    def sealed_count(self, start: int) -> int:
+        """How many rows of disclosures belong to entry `start` or a later one."""
+        return int(self._conn.execute("SELECT count(*) FROM disclosure WHERE seq >= ?", (start,)).fetchone()[0])
 
 
 @contextlib.contextmanager
