@@ -30,9 +30,9 @@ class TokenHead(msgspec.Struct, frozen=True):
 
 
 class Anchor(msgspec.Struct, frozen=True, kw_only=True):
-    """A head that something outside the database vouches for. kind: `token` or `receipt`.
+    """A head that something outside the database vouches for. kind: `token`, `receipt`, `witness` or `sheet`.
 
-    leaf: hash of the entry `index` when the anchor proves one (a receipt); else empty and -1.
+    leaf: hash of the entry `index` when the anchor proves one (a receipt); else empty and -1. by: the witness's key.
     """
 
     kind: str
@@ -42,6 +42,7 @@ class Anchor(msgspec.Struct, frozen=True, kw_only=True):
     root: bytes
     index: int = -1
     leaf: bytes = b""
+    by: str = ""
 
 
 def encode_head(head: Checkpoint, time_ms: int) -> bytes:

@@ -1,28 +1,55 @@
-"""Checkpoints: C2SP tlog-checkpoint in a C2SP signed note with a timed Ed25519 signature, type 0x04 (AUDIT 4)."""
+"""Checkpoints: C2SP tlog-checkpoint in a C2SP signed note. The log's own line is of type 0x04 (timed Ed25519), or 0x02
+where its HSM has ECDSA only; a line of type 0x06 (ML-DSA-44) may stand beside (AUDIT 4; types in `vkey`)."""
 
 from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NoReturn, Protocol
 
 import msgspec
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from hsm_console.audit.vkey import (
+    NAME,
+    TIMED_ED25519,
+    Vkey,
+    check_signature,
+    key_id,
+    message_of,
+    pack,
+    parse_vkey,
+    timed_message,
+    unpack,
+)
 from hsm_console.domain.errors import ExitCode, InputError, Problem, VerificationFailed
 
-TIMED_ED25519 = 4
-_SIGNATURE_BYTES = 64
+__all__ = [
+    "TIMED_ED25519",
+    "Checkpoint",
+    "CheckpointSigner",
+    "SignatureLine",
+    "SignedNote",
+    "Vkey",
+    "check_origin",
+    "cosign",
+    "key_id",
+    "parse_note",
+    "parse_vkey",
+    "sign_note",
+    "signature_line",
+    "signed_message",
+    "signer_key",
+    "verify_line",
+    "verify_note",
+]
 _LINE = re.compile(r"— (\S+) ([A-Za-z0-9+/=]+)")
-_NAME = re.compile(r"[\x21-\x2a\x2c-\x7e]{1,200}")  # no space, no plus (C2SP signed-note)
 
 
 class CheckpointSigner(Protocol):
-    """The log key in the token. `sign` is Ed25519 (RFC 8032) over the whole message, 64 bytes."""
+    """The log key in the token. `sign` works on the whole message: Ed25519 (RFC 8032), 64 bytes; a signer with a
+    member `kind` = 0x02 gives DER ECDSA-Sig-Value with SHA-256 and its public key as SPKI; 0x06 is ML-DSA-44."""
 
     @property
     def public_key_bytes(self) -> bytes: ...
@@ -41,23 +68,6 @@ class Checkpoint(msgspec.Struct, frozen=True):
         return f"{self.origin}\n{self.size}\n{base64.b64encode(self.root).decode()}\n"
 
 
-class Vkey(msgspec.Struct, frozen=True):
-    """A C2SP verifier key: what an auditor holds on paper. name is the log's origin; public_key is 32 bytes."""
-
-    name: str
-    public_key: bytes
-
-    @property
-    def key_id(self) -> bytes:
-        return key_id(self.name, TIMED_ED25519, self.public_key)
-
-    @property
-    def text(self) -> str:
-        """`origin+hex keyid+base64(0x04 ‖ public key)`, without a newline."""
-        material = base64.b64encode(bytes([TIMED_ED25519]) + self.public_key).decode()
-        return f"{self.name}+{self.key_id.hex()}+{material}"
-
-
 class SignatureLine(msgspec.Struct, frozen=True):
     """One `— name base64(keyid ‖ …)` line; blob is what follows the four bytes of the key id."""
 
@@ -74,30 +84,9 @@ class SignedNote(msgspec.Struct, frozen=True):
     lines: tuple[SignatureLine, ...]
 
 
-def key_id(name: str, kind: int, public_key: bytes) -> bytes:
-    """C2SP: SHA-256(name ‖ 0x0A ‖ type ‖ public key)[:4]."""
-    return hashlib.sha256(name.encode() + b"\n" + bytes([kind]) + public_key).digest()[:4]
-
-
-def parse_vkey(text: str) -> Vkey:
-    """Read a C2SP vkey. Raises InputError `vkey-unreadable`."""
-    parts = text.strip().split("+", 2)
-    try:
-        name, keyid, material = parts
-        data = base64.b64decode(material, validate=True)
-    except (ValueError, binascii.Error):
-        _unreadable("it is not of the form name+keyid+key")
-    if len(data) != 33 or data[0] != TIMED_ED25519:
-        _unreadable("it is no timed Ed25519 key (type 0x04)")
-    vkey = Vkey(name, data[1:])
-    if not _NAME.fullmatch(name) or vkey.key_id.hex() != keyid:
-        _unreadable("its key id does not belong to its name and key")
-    return vkey
-
-
 def check_origin(origin: str) -> None:
     """Raise InputError `origin-unusable` unless this may be the name of a log (C2SP: no spaces, no plus)."""
-    if not _NAME.fullmatch(origin):
+    if not NAME.fullmatch(origin):
         raise InputError(
             Problem(
                 code="origin-unusable",
@@ -110,20 +99,38 @@ def check_origin(origin: str) -> None:
 
 def signed_message(checkpoint_body: str, seconds: int) -> bytes:
     """What a timed Ed25519 key signs (C2SP tlog-cosignature): header, time, note body."""
-    return f"cosignature/v1\ntime {seconds}\n{checkpoint_body}".encode()
+    return timed_message(checkpoint_body, seconds)
 
 
-def sign_note(checkpoint: Checkpoint, seconds: int, public_key: bytes, sign: Callable[[bytes], bytes]) -> str:
+def signer_key(origin: str, signer: CheckpointSigner) -> Vkey:
+    """The vkey of the key that this signer holds."""
+    return Vkey(origin, signer.public_key_bytes, getattr(signer, "kind", TIMED_ED25519))
+
+
+def sign_note(
+    checkpoint: Checkpoint,
+    seconds: int,
+    vkey: Vkey,
+    sign: Callable[[bytes], bytes],
+) -> str:
     """The signed note as text. The signature is verified in a second implementation before it is returned.
 
     Raises VerificationFailed `bad-signature` when the token signed something else, or with another key.
     """
-    signature = sign(signed_message(checkpoint.body(), seconds))
-    vkey = Vkey(checkpoint.origin, public_key)
-    line = signature_line(vkey, seconds.to_bytes(8, "big") + signature)
-    note = f"{checkpoint.body()}\n{line}"
+    note = f"{checkpoint.body()}\n"
+    note += cosign(note, seconds, vkey, sign)
     verify_note(note, vkey)
     return note
+
+
+def cosign(note: str, seconds: int, vkey: Vkey, sign: Callable[[bytes], bytes]) -> str:
+    """The signature line of `vkey` for this note's head. Raises VerificationFailed `bad-signature`."""
+    body = note.partition("\n\n")[0] + "\n"
+    head = _parse_body(body.split("\n"))
+    message = message_of(vkey, body, (head.origin, head.size, head.root), seconds)
+    line = signature_line(vkey, pack(vkey, seconds, sign(message)))
+    verify_line(body, _parse_line(line.removesuffix("\n")), vkey)
+    return line
 
 
 def signature_line(vkey: Vkey, blob: bytes) -> str:
@@ -163,8 +170,9 @@ def _parse_line(line: str) -> SignatureLine:
     return SignatureLine(match[1], blob[:4], blob[4:])
 
 
-def verify_note(text: str, vkey: Vkey) -> tuple[Checkpoint, int]:
-    """The checkpoint and when it was signed (Unix seconds), after its signature by `vkey` was verified.
+def verify_note(text: str, vkey: Vkey, also: Sequence[Vkey] = ()) -> tuple[Checkpoint, int]:
+    """The checkpoint and when it was signed (Unix seconds; -1: type 0x02 does not say), after its signature by `vkey`
+    was verified. also: further keys of the log; their lines are verified where they stand.
 
     Lines of other keys are left to their own verifiers (witnesses), as C2SP says. Raises VerificationFailed with
     code note-unreadable, foreign (no line of this key, or another origin), downgrade (no signature at all) or
@@ -179,32 +187,27 @@ def verify_note(text: str, vkey: Vkey) -> tuple[Checkpoint, int]:
     if not mine:
         _failed("foreign", f"the checkpoint of size {note.checkpoint.size} is not signed by key {vkey.key_id.hex()}")
     for line in mine:
-        seconds = _verify_line(note.body, line, vkey)
+        seconds = verify_line(note.body, line, vkey)
+    for key in also:
+        for line in note.lines:
+            if (line.name, line.key_id) == (key.name, key.key_id):
+                verify_line(note.body, line, key)
     return note.checkpoint, seconds
 
 
-def _verify_line(body: str, line: SignatureLine, vkey: Vkey) -> int:
-    seconds = int.from_bytes(line.blob[:8], "big")
-    if len(line.blob) != 8 + _SIGNATURE_BYTES or seconds >= 1 << 63:
-        _failed("bad-signature", "the signature has not the form of a timed Ed25519 signature")
+def verify_line(body: str, line: SignatureLine, vkey: Vkey) -> int:
+    """When this line was signed, after it was verified (types 0x02, 0x04, 0x06). Raises VerificationFailed
+    `bad-signature`."""
     try:
-        key = Ed25519PublicKey.from_public_bytes(vkey.public_key)
-        key.verify(line.blob[8:], signed_message(body, seconds))
-    except (InvalidSignature, ValueError):
+        seconds, signature = unpack(vkey, line.blob)
+    except ValueError:
+        _failed("bad-signature", f"the signature under “{vkey.name}” has not the form of type 0x{vkey.kind:02x}")
+    head = _parse_body(body.split("\n"))
+    try:
+        check_signature(vkey, message_of(vkey, body, (head.origin, head.size, head.root), max(0, seconds)), signature)
+    except ValueError:
         _failed("bad-signature", f"the signature under “{vkey.name}” does not verify")
     return seconds
-
-
-def _unreadable(why: str) -> NoReturn:
-    raise InputError(
-        Problem(
-            code="vkey-unreadable",
-            what=f"This is not a verifier key of a log: {why}.",
-            todo="Use the file log.vkey, or type the key from the page that was printed at the first ceremony.",
-            contact="the auditor",
-            exit_code=ExitCode.USAGE,
-        )
-    )
 
 
 def _failed(code: str, why: str) -> NoReturn:

@@ -1,7 +1,8 @@
 """Receipts as COSE (RFC 9052): a COSE_Sign1 over the Merkle root with an RFC 9942 inclusion proof.
 
-protected    {1: -19 (Ed25519, RFC 9864), 4: key id, 15: {1: origin, 6: seconds}, 395: 1 (RFC9162_SHA256)}
+protected    {1: algorithm, 4: key id, 15: {1: origin, 6: seconds}, 395: 1 (RFC9162_SHA256)}
 unprotected  {396: {-1: [inclusion proof]}, "entry": zlib of the entry's bytes | "leaf": its leaf hash}
+algorithm    -19 (Ed25519, RFC 9864), or -9 (ESP256) where the log key is ECDSA on P-256
 payload      nil: the root is detached; a verifier computes it from entry and proof
 """
 
@@ -12,16 +13,17 @@ from typing import Any, NoReturn
 
 import cbor2
 import msgspec
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
 from hsm_console.audit import canonical
 from hsm_console.audit.checkpoint import Checkpoint, Vkey
 from hsm_console.audit.tree import leaf_hash, root_from_inclusion
+from hsm_console.audit.vkey import ECDSA, TIMED_ED25519, check_signature
 from hsm_console.domain.errors import ExitCode, Problem, VerificationFailed
 
 _SIGN1 = b"\xd2"  # CBOR tag 18: COSE_Sign1
-_ED25519 = -19
+_ALGORITHMS = {TIMED_ED25519: -19, ECDSA: -9}  # RFC 9864: Ed25519, ESP256
+_HALF = 32  # COSE has r and s of P-256 side by side (RFC 9053 2.1), the token gives DER
 _ALG, _KID, _CWT, _VDS, _VDP = 1, 4, 15, 395, 396
 _ISSUER, _ISSUED_AT = 1, 6  # CWT claims (RFC 8392)
 _RFC9162_SHA256 = 1
@@ -48,7 +50,7 @@ class CoseReceipt(msgspec.Struct, frozen=True):
 
 def protected_header(vkey: Vkey, seconds: int) -> bytes:
     header = {
-        _ALG: _ED25519,
+        _ALG: _ALGORITHMS[vkey.kind],
         _KID: vkey.key_id,
         _CWT: {_ISSUER: vkey.name, _ISSUED_AT: seconds},
         _VDS: _RFC9162_SHA256,
@@ -59,6 +61,13 @@ def protected_header(vkey: Vkey, seconds: int) -> bytes:
 def to_be_signed(protected: bytes, root: bytes) -> bytes:
     """Sig_structure of RFC 9052 4.4 with the root as detached payload."""
     return cbor2.dumps(["Signature1", protected, b"", root], canonical=True)
+
+
+def signature_of(vkey: Vkey, signature: bytes) -> bytes:
+    """The token's signature as COSE has it."""
+    if vkey.kind != ECDSA:
+        return signature
+    return b"".join(half.to_bytes(_HALF, "big") for half in decode_dss_signature(signature))
 
 
 def encode(
@@ -79,8 +88,13 @@ def verify(data: bytes, vkey: Vkey) -> CoseReceipt:
     body, leaf = _read_entry(unprotected)
     root = root_from_inclusion(leaf, index, size, path)
     try:
-        Ed25519PublicKey.from_public_bytes(vkey.public_key).verify(signature, to_be_signed(protected, root))
-    except (InvalidSignature, ValueError):
+        if vkey.kind == ECDSA:
+            if len(signature) != 2 * _HALF:
+                raise ValueError("not r and s of P-256")
+            halves = (int.from_bytes(signature[:_HALF], "big"), int.from_bytes(signature[_HALF:], "big"))
+            signature = encode_dss_signature(*halves)
+        check_signature(vkey, to_be_signed(protected, root), signature)
+    except ValueError:
         _failed("bad-signature", "entry, proof and signature do not belong together")
     return CoseReceipt(Checkpoint(origin, size, root), seconds, index, path, leaf, body)
 
@@ -102,7 +116,11 @@ def _take_apart(data: bytes) -> tuple[bytes, dict[Any, Any], bytes]:
 
 def _read_protected(protected: bytes, vkey: Vkey) -> tuple[str, int]:
     header = _load(protected)
-    if not isinstance(header, dict) or header.get(_ALG) != _ED25519 or header.get(_VDS) != _RFC9162_SHA256:
+    if (
+        not isinstance(header, dict)
+        or header.get(_ALG) != _ALGORITHMS.get(vkey.kind)
+        or header.get(_VDS) != _RFC9162_SHA256
+    ):
         _failed("receipt-unreadable", "it is signed in a way that this log never uses")
     claims = header.get(_CWT)
     if not isinstance(claims, dict) or not isinstance(claims.get(_ISSUED_AT), int):

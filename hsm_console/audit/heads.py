@@ -5,10 +5,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from hsm_console.audit.checkpoint import Checkpoint, CheckpointSigner, Vkey, parse_note, sign_note, verify_note
-from hsm_console.audit.cose import RootSignature, protected_header, to_be_signed
+from hsm_console.audit.checkpoint import (
+    Checkpoint,
+    CheckpointSigner,
+    cosign,
+    parse_note,
+    sign_note,
+    signer_key,
+    verify_note,
+)
+from hsm_console.audit.cose import RootSignature, protected_header, signature_of, to_be_signed
 from hsm_console.audit.tiles import Edge
 from hsm_console.audit.tree import Nodes, consistency_proof, verify_consistency
+from hsm_console.audit.vkey import ECDSA
 from hsm_console.domain.clock import Clock
 from hsm_console.domain.errors import ConsoleError, EnvironmentFault, Problem
 
@@ -31,6 +40,7 @@ class Heads:
         self._nodes = nodes
         self._keep = keep
         self._signer: CheckpointSigner | None = None
+        self._beside: tuple[CheckpointSigner, ...] = ()
         self._origin = ""
         self._signing = threading.Lock()
         self._last: Checkpoint | None = None
@@ -53,8 +63,12 @@ class Heads:
     def set_signer(self, signer: CheckpointSigner | None) -> None:
         """Take the log key. Raises VerificationFailed foreign or bad-signature when it did not sign the last head."""
         if signer is not None and self.note:
-            verify_note(self.note, Vkey(self._origin, signer.public_key_bytes))
+            verify_note(self.note, signer_key(self._origin, signer))
         self._signer = signer
+
+    def set_beside(self, signers: tuple[CheckpointSigner, ...]) -> None:
+        """Further keys of the log (ML-DSA-44): each gives every checkpoint from now on one more line."""
+        self._beside = signers
 
     def sign(self) -> str:
         """The note over the present tree. See `AuditLog.checkpoint`."""
@@ -67,7 +81,9 @@ class Heads:
             head = Checkpoint(self._origin, edge.size, edge.root())
             self._prove(head)
             seconds = self._clock.now().time_ms // 1000
-            note = sign_note(head, seconds, signer.public_key_bytes, signer.sign)
+            note = sign_note(head, seconds, signer_key(self._origin, signer), signer.sign)
+            for other in self._beside:
+                note += cosign(note, seconds, signer_key(self._origin, other), other.sign)
             self._keep(head.size, note)
             self._last, self.note, self.fault = head, note, None
             self._waiting_since_ms = self._clock.now().boottime_ms if self._edge().size > head.size else None
@@ -90,13 +106,16 @@ class Heads:
     def _sign_root(self, head: Checkpoint) -> tuple[int, RootSignature] | None:
         if self._signer is None:
             return None
-        vkey = Vkey(self._origin, self._signer.public_key_bytes)
+        vkey = signer_key(self._origin, self._signer)
         protected = protected_header(vkey, self._seconds())
-        return head.size, RootSignature(protected, self._signer.sign(to_be_signed(protected, head.root)))
+        signature = self._signer.sign(to_be_signed(protected, head.root))
+        return head.size, RootSignature(protected, signature_of(vkey, signature))
 
     def _seconds(self) -> int:
-        """When the newest note was signed: the timestamp in its own signature line (C2SP type 0x04)."""
+        """When the newest note was signed: the time in its own signature line; now, when that does not say (0x02)."""
         line = next(line for line in parse_note(self.note).lines if line.name == self._origin)
+        if self._signer is not None and signer_key(self._origin, self._signer).kind == ECDSA:
+            return self._clock.now().time_ms // 1000
         return int.from_bytes(line.blob[:8], "big")
 
     def _prove(self, head: Checkpoint) -> None:

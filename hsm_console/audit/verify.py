@@ -15,9 +15,14 @@ import msgspec
 
 from hsm_console.audit import tiles
 from hsm_console.audit.anchors import Anchor, TokenHead, decode_head
+from hsm_console.audit.anchors_required import KINDS, Required
 from hsm_console.audit.checkpoint import Vkey, verify_note
 from hsm_console.audit.findings import Findings, Word, first_line
-from hsm_console.audit.history import CLOCK_SLACK_MS, History, LeanEvent
+from hsm_console.audit.history import CLOCK_SLACK_MS, History
+from hsm_console.audit.lean import Lean
+from hsm_console.audit.lean import decoder as lean_entries
+from hsm_console.audit.retained import FOLDER, Retained
+from hsm_console.audit.retained import KINDS as RETAINED_KINDS
 from hsm_console.audit.source import Source, open_source
 from hsm_console.audit.tree import leaf_hash
 from hsm_console.domain.errors import VerificationFailed
@@ -41,19 +46,25 @@ def verify_workspace(
     progress: Progress | None = None,
     *,
     refused: Sequence[Finding] = (),
+    disclosures: Sequence[tuple[int, str]] = (),
+    segments: Path | None = None,
 ) -> VerifyReport:
     """Verify a workspace folder, an audit.db or an exported bundle against the key the caller brings.
 
     receipts: anchors from receipts that were verified on their own (`receipt.anchor`). token_head: value of the
     token's data object. progress(done, of) may raise to stop.
-    refused: receipts that did not verify on their own. Raises EnvironmentFault log-missing, log-damaged.
+    refused: receipts that did not verify on their own. disclosures: (entry, disclosure) that somebody was told.
+    segments: folder of segment files, by default the one beside the log. Raises EnvironmentFault log-missing,
+    log-damaged.
     """
     begun = time.monotonic()
     anchors = list(receipts)
     if token_head is not None:
         anchors.append(_token_anchor(decode_head(token_head)))
     with open_source(path) as source:
-        verifier = Verifier(source, vkey, anchors, progress)
+        beside = (path if path.is_dir() else path.parent) / FOLDER
+        folder = segments or (beside if beside.is_dir() or source.kind == "database" else None)
+        verifier = Verifier(source, vkey, anchors, progress, disclosures, folder)
         for item in refused:
             verifier.note(item)
         verifier.run()
@@ -64,63 +75,26 @@ def _token_anchor(head: TokenHead) -> Anchor:
     return Anchor(kind="token", name="token", origin=head.origin, size=head.size, root=head.root)
 
 
-class _Fingerprint(msgspec.Struct, gc=False):
-    value: str
-
-
-class _Previous(msgspec.Struct, gc=False):
-    fingerprint: _Fingerprint
-
-
-class _Attestation(msgspec.Struct, gc=False):
-    chain_uid: str
-    prev_event: _Previous | None = None
-
-
-class _Metadata(msgspec.Struct, gc=False):
-    sequence: int
-
-
-class _Extension(msgspec.Struct, gc=False):
-    event: LeanEvent
-    boottime_ms: int
-    critical: bool = False
-
-
-class _Device(msgspec.Struct, gc=False):
-    boot_uid: str
-
-
-class _User(msgspec.Struct, gc=False):
-    uid: str
-
-
-class _Actor(msgspec.Struct, gc=False):
-    user: _User | None = None
-
-
-class _Lean(msgspec.Struct, gc=False):
-    metadata: _Metadata
-    time: int
-    attestation: _Attestation
-    hsm_console: _Extension
-    device: _Device
-    actor: _Actor
-
-
-_lean = msgspec.json.Decoder(_Lean)
-
-
 class Verifier:
     """One pass over one source. Memory does not grow with the log."""
 
-    def __init__(self, source: Source, vkey: Vkey, anchors: Sequence[Anchor], progress: Progress | None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        vkey: Vkey,
+        anchors: Sequence[Anchor],
+        progress: Progress | None,
+        disclosures: Sequence[tuple[int, str]] = (),
+        segments: Path | None = None,
+    ) -> None:
         self._source = source
         self._vkey = vkey
         self._anchors = sorted(anchors, key=lambda anchor: anchor.size)
         self._progress = progress
         self._findings = Findings()
         self._history = History(self._findings)
+        self._retained = Retained(source, self._findings, segments, disclosures)
+        self._required = Required()
         self._edge = tiles.Edge()
         self._notes: Iterator[tuple[int, str]] = source.checkpoints()
         self._note = next(self._notes, None)
@@ -166,7 +140,8 @@ class Verifier:
 
     def _entry(self, seq: int, length: int, body: bytes | None) -> None:
         add = self._findings.add
-        if seq != self._expected:
+        bridged = seq > self._expected and self._bridge(seq)
+        if seq != self._expected and not bridged:
             missing = (
                 f"entry {self._expected} is"
                 if seq == self._expected + 1
@@ -181,12 +156,15 @@ class Verifier:
         self._leaf(seq, leaf_hash(body))
         previous, self._previous = self._previous, sha256(body).hexdigest()
         try:
-            lean = _lean.decode(body)
+            lean = lean_entries.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError):
             if body:
                 add(Word.REWRITTEN, f"entry {seq} is not in the form of an entry", seq)
             return
         link = lean.attestation.prev_event
+        if bridged and link is not None:
+            previous = link.fingerprint.value
+            self._retained.continues(previous)
         if link is None or link.fingerprint.value != previous or self._break is not None or self._unnamed:
             self._chain(seq, link.fingerprint.value if link else "", previous)
         if lean.metadata.sequence != seq:
@@ -195,9 +173,25 @@ class Verifier:
             self._belongs(seq, lean)
         self._time_ms = lean.time
         extension = lean.hsm_console
+        if extension.sd or extension.event.kind in RETAINED_KINDS or seq in self._retained.told:
+            self._retained.step(seq, extension.sd, extension.sealed, body)
+        if extension.event.kind in KINDS:
+            self._required.see(seq, body)
         boot = (lean.device.boot_uid, extension.boottime_ms)
         person = lean.actor.user is not None
         self._history.step(seq, lean.time, boot, extension.event, critical=extension.critical, person=person)
+
+    def _bridge(self, seq: int) -> bool:
+        """Pass over entries whose hashes are here and whose bodies may have been pruned."""
+        leaves = self._retained.bridge(self._expected, seq)
+        if leaves is None:
+            return False
+        for at, leaf in enumerate(leaves, self._expected):
+            self._leaf(at, leaf)
+            if self._edge.size == self._next_stop:
+                self._at_size()
+        self._history.pass_over()
+        return True
 
     def _leaf(self, seq: int, leaf: bytes) -> None:
         for anchor in self._indexed.get(seq, ()) if self._indexed else ():
@@ -242,7 +236,7 @@ class Verifier:
     def _blame(self, seq: int) -> None:
         self._blamed.append(max(0, seq))
 
-    def _belongs(self, seq: int, lean: _Lean) -> None:
+    def _belongs(self, seq: int, lean: Lean) -> None:
         event = lean.hsm_console.event
         if seq == 0:
             self._chain_uid = lean.attestation.chain_uid
@@ -291,6 +285,7 @@ class Verifier:
         if head.root != root:
             self._diverge(size)
             return
+        self._required.signed(size, root)
         self._accept(size, text, seconds)
 
     def _accept(self, size: int, text: str, seconds: int) -> None:
@@ -300,7 +295,7 @@ class Verifier:
             self._suspects.clear()
         self.signed = size
         self._history.signed(size)
-        if seconds * 1000 + 999 + CLOCK_SLACK_MS < self._time_ms:
+        if 0 <= seconds * 1000 < self._time_ms - 999 - CLOCK_SLACK_MS:
             self._findings.add(Word.CLOCK, f"the checkpoint of size {size} is dated before its last entry", size - 1)
         kinds = {line.encode() for line in text.split("\n") if line.startswith(f"— {self._vkey.name} ")}
         prefixes = {line.split(b" ")[2][:5] for line in kinds}  # the key id in Base64
@@ -350,10 +345,13 @@ class Verifier:
         if self._note is not None and self._note[0] > entries:
             text = f"a checkpoint over {self._note[0]} entries is kept here, but there are only {entries}"
             self._findings.add(Word.TRUNCATED, text, entries)
+        self._retained.finish()
         open_end = self._source.live or self._source.kind == "bundle"
         self._history.finish(entries, self.signed, live=open_end)
         for anchor in self._anchors:
             self._check_anchor(anchor, entries)
+        for word, text in self._required.findings(self._anchors, self._roots):
+            self._findings.add(word, text)
 
     def _check_anchor(self, anchor: Anchor, entries: int) -> None:
         add = self._findings.add
@@ -376,14 +374,10 @@ class Verifier:
     def report(self, elapsed_ms: int) -> VerifyReport:
         entries = self._edge.size
         counts = (entries, self.signed, entries - self.signed)
-        kinds = [anchor.kind for anchor in self._anchors]
-        receipts = kinds.count("receipt")
-        anchors = ["token"] if "token" in kinds else []
-        if receipts:
-            anchors.append(f"{receipts} receipt{'s' if receipts > 1 else ''}")
-        left = [name for name, seen in (("token", "token" in kinds), ("receipts", receipts)) if not seen]
-        not_checked = (*left, "witness", "device log")
-        line = first_line(self._findings.words(), counts, anchors, not_checked, live=self._source.live)
+        anchors, not_checked = self._required.lists(self._anchors)
+        anchors, not_checked = [*anchors, *self._retained.checked()], (*not_checked, *self._retained.not_checked())
+        more = self._retained.counts()
+        line = first_line(self._findings.words(), counts, anchors, not_checked, live=self._source.live, more=more)
         return VerifyReport(
             line=line,
             entries=entries,

@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from cryptography.hazmat.primitives.serialization import load_der_public_key
-
 from hsm_console.audit import anchors, tree
 from hsm_console.audit.checkpoint import parse_note
 from hsm_console.audit.log import AuditLog
@@ -28,10 +26,11 @@ from hsm_console.domain.errors import (
     VerificationFailed,
 )
 from hsm_console.domain.events import Draft
-from hsm_console.domain.keys import DeviceInfo, SignMechanism
+from hsm_console.domain.keys import DeviceInfo
 from hsm_console.domain.messages.session import DeviceState
 from hsm_console.domain.people import Actor
 from hsm_console.domain.secret import Secret
+from hsm_console.gateway.log_key import LogSigner
 from hsm_console.gateway.projections import KeyRow
 from hsm_console.hsm.pool import Priority
 from hsm_console.hsm.port import Binding, DataObject, Hsm
@@ -41,18 +40,6 @@ ANCHOR_SECONDS = 10.0
 Opener = Callable[[Binding], Hsm]
 ABSENT = ("token-missing", "module-")  # what is over when the token answers again
 DOWN = ("device-crashed", "device-hung", "device-removed", "device-closed", "worker-closed")
-
-
-class LogSigner:
-    """The log key in the token, as the checkpoint room wants it."""
-
-    def __init__(self, hsm: Hsm, object_id: bytes, spki: bytes) -> None:
-        self._hsm = hsm
-        self._object_id = object_id
-        self.public_key_bytes: bytes = load_der_public_key(spki).public_bytes_raw()  # type: ignore[union-attr]
-
-    def sign(self, message: bytes) -> bytes:
-        return self._hsm.sign(self._object_id, SignMechanism.ED25519, message)
 
 
 class Device:

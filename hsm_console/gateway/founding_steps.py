@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_der_public_key
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from hsm_console import __version__
 from hsm_console.audit import anchors
-from hsm_console.audit.checkpoint import Vkey, parse_note
+from hsm_console.audit.checkpoint import parse_note
 from hsm_console.audit.log import AuditLog, create_log
 from hsm_console.credential import pkcs12
 from hsm_console.crypto import software
@@ -26,10 +26,11 @@ from hsm_console.domain.clock import SystemClock
 from hsm_console.domain.errors import ConsoleError, DeviceError, ExitCode, InputError, Problem
 from hsm_console.domain.events import Draft, FoundingKey
 from hsm_console.domain.ids import object_id
-from hsm_console.domain.keys import Algorithm, DeviceInfo, KeyInfo, KeySpec, SignMechanism, Usage
+from hsm_console.domain.keys import Algorithm, DeviceInfo, KeyInfo, KeySpec, Usage
 from hsm_console.domain.messages.setup import Founder, FoundingSpec
 from hsm_console.domain.people import Roster, RosterEntry
 from hsm_console.domain.secret import Secret
+from hsm_console.gateway import log_key as log_key_of
 from hsm_console.gateway import projections
 from hsm_console.gateway.founding_statement import OtherSecrets, Statement
 from hsm_console.gateway.issuing import crl_days
@@ -79,7 +80,7 @@ class Founding:
             device = self._token(hsm)
             self._tell(3, "Making the authority's key and the log's key inside the token.")
             made = self._key(hsm, 0, "authority", Algorithm.EC_P384)
-            log_key = self._key(hsm, 1, "log", Algorithm.ED25519)
+            log_key = self._key(hsm, 1, "log", log_key_of.algorithm_for(device))
             self._tell(4, "Issuing the authority's certificate.")
             authority = self._authority(hsm, made)
             log = self._unfinished_log()
@@ -281,10 +282,9 @@ class Founding:
     def _seal(self, hsm: HsmClient, log: AuditLog, log_key: KeyInfo) -> None:
         """The verifier key, the first checkpoint, the head in the token."""
         self._tell(8, "Signing the first head of the log.")
-        public = load_der_public_key(log_key.spki).public_bytes_raw()  # type: ignore[union-attr]
-        vkey = Vkey(self._statement.origin, public)
+        vkey = log_key_of.vkey_of(self._statement.origin, log_key.spki)
         write_durably(self._home.vkey, (vkey.text + "\n").encode(), 0o644)
-        log.set_signer(_Signer(hsm, log_key.object_id, public))
+        log.set_signer(log_key_of.LogSigner(hsm, log_key.object_id, log_key.spki))
         note = log.checkpoint()
         hsm.write_data(
             DataObject(
@@ -310,18 +310,6 @@ class Founding:
                 options=dict(self._spec.options),
             ),
         )
-
-
-class _Signer:
-    """The log key, for the first checkpoint."""
-
-    def __init__(self, hsm: HsmClient, object_id: bytes, public: bytes) -> None:
-        self._hsm = hsm
-        self._object_id = object_id
-        self.public_key_bytes = public
-
-    def sign(self, message: bytes) -> bytes:
-        return self._hsm.sign(self._object_id, SignMechanism.ED25519, message)
 
 
 def _founding_key(purpose: str, key: KeyInfo) -> FoundingKey:

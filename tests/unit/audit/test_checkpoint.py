@@ -11,7 +11,7 @@ HEAD = Checkpoint("example.org/ceremony-room", 3, bytes(range(32)))
 @pytest.fixture
 def note(forge):
     signer = forge.Signer()
-    return sign_note(HEAD, 1_790_000_000, signer.public_key_bytes, signer.sign)
+    return sign_note(HEAD, 1_790_000_000, signer.vkey(), signer.sign)
 
 
 def test_a_note_verifies_and_says_when(forge, note):
@@ -79,7 +79,7 @@ def test_another_key_is_foreign_and_a_witness_line_is_left_alone(forge, note):
 def test_a_token_that_signs_something_else_is_caught_before_anything_is_kept(forge):
     signer = forge.Signer()
     with pytest.raises(VerificationFailed, match="bad-signature"):
-        sign_note(HEAD, 1, signer.public_key_bytes, lambda message: signer.sign(message + b"x"))
+        sign_note(HEAD, 1, signer.vkey(), lambda message: signer.sign(message + b"x"))
 
 
 @pytest.mark.parametrize("origin", ["", "a b", "a+b", "ä", "a\nb"])
