@@ -9,6 +9,7 @@ from hsm_console.domain.errors import NOTHING_DONE, DeviceError, EnvironmentFaul
 from hsm_console.domain.keys import Algorithm, KeySpec, SignMechanism
 from hsm_console.domain.secret import Secret
 from hsm_console.hsm.port import Unsupported, unsupported
+from hsm_console.hsm.problems import state_after
 
 HSM_PEOPLE = "the administrator of the HSM"
 KEY_UNCHANGED = "The key is unchanged."
@@ -297,6 +298,20 @@ def no_blank_token(label: str) -> EnvironmentFault:
             what=f"There is no empty token to be called “{label}”: every token the driver shows is initialised.",
             todo="Connect an empty device, or make an empty slot with the vendor's tool.",
             contact=HSM_PEOPLE,
+        )
+    )
+
+
+def session_lost(method: str, ckr: str) -> DeviceError:
+    """A session was closed underneath while the login holds: the next call opens another and finds its keys anew."""
+    return DeviceError(
+        Problem(
+            code="session-lost",
+            what="The device has closed one of its connections; the console has opened another.",
+            key_state=state_after(method),
+            todo="Do it again. Signing and the like are repeated by the console itself.",
+            contact=HSM_PEOPLE,
+            details={"call": method, "ckr": ckr},
         )
     )
 

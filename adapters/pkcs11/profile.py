@@ -31,7 +31,9 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     option whose text goes to C_Initialize as pReserved. gcm: who makes the IV: `caller`, or `token` (twelve zero bytes
     are handed in and the IV is read back). modifiable: what CKA_MODIFIABLE is set to; None leaves it out.
     public_private: CKA_PRIVATE of public halves. random_bytes: least and most at once.
-    finalize: False for modules that crash or hang in C_Finalize. token_objects_only: session objects are refused.
+    lanes: how many calls at once, each in a thread and a session of its own (option `lanes` says otherwise); 1 where
+    nobody tried more. finalize: False for modules that crash or hang in C_Finalize. token_objects_only: session objects
+    are refused.
     hints: own explanations by CKR name. aliases: what a value really means in one call (`decrypt/CKR_GENERAL_ERROR`).
     untested: nobody ran this profile on the hardware.
     """
@@ -55,6 +57,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     can_generate: bool = True
     can_initialise: bool = False
     can_set_pin: bool = True
+    lanes: int = 1
     finalize: bool = True
     token_objects_only: bool = False
     simulated: bool = False

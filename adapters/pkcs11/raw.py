@@ -28,6 +28,7 @@ _PLACES = {
     "C_SetPIN": 11,
     "C_OpenSession": 12,
     "C_CloseSession": 13,
+    "C_GetSessionInfo": 15,
     "C_Login": 18,
     "C_Logout": 19,
 }
@@ -98,6 +99,12 @@ class RawModule:
 
     def close_session(self, session: int) -> None:
         self._call("C_CloseSession", ctypes.c_ulong(session))
+
+    def session_info(self, session: int) -> int:
+        """The state of a session (CK_STATE). Raises CkrError CKR_SESSION_HANDLE_INVALID when it is gone."""
+        info = (ctypes.c_ulong * 4)()
+        self._call("C_GetSessionInfo", ctypes.c_ulong(session), ctypes.byref(info))
+        return int(info[1])
 
     def login(self, session: int, pin: Secret | None, *, user: int = CKU_USER) -> None:
         """pin None: the device asks for it itself (CKF_PROTECTED_AUTHENTICATION_PATH)."""

@@ -21,18 +21,29 @@ from adapters.pkcs11.templates import TolerantMapper
 from hsm_console.domain.secret import Secret
 from hsm_console.hsm.port import Binding
 
+MOST_LANES = 64
+
+
+class Login:
+    """The one login of a token, shared by the views of all lanes. epoch: changes when handles lose their meaning."""
+
+    def __init__(self) -> None:
+        self.session: int | None = None
+        self.done = False
+        self.epoch = 0
+
 
 class Sessions:
-    """The token that a binding means, and the sessions on it."""
+    """The token that a binding means, and the sessions on it. login: another view's, to share it."""
 
-    def __init__(self, module: Module, profile: Profile, binding: Binding) -> None:
+    def __init__(self, module: Module, profile: Profile, binding: Binding, login: Login | None = None) -> None:
         self.mapper = TolerantMapper()
+        self.login = login or Login()
         self._module = module
         self._profile = profile
         self._binding = binding
-        self._login: int | None = None
-        self._logged_in = False
         self._work: Any = None
+        self._epoch = 0
 
     @property
     def label(self) -> str:
@@ -41,7 +52,11 @@ class Sessions:
 
     @property
     def logged_in(self) -> bool:
-        return self._logged_in
+        return self.login.done
+
+    @property
+    def binding(self) -> Binding:
+        return self._binding
 
     def token(self) -> Any:
         """The token, read anew: its flags are a snapshot. Raises token-missing, -ambiguous, -wrong-serial."""
@@ -88,11 +103,11 @@ class Sessions:
         self._module.restart()
 
     def log_in(self, pin: Secret) -> None:
-        if self._logged_in:
+        if self.login.done:
             raise problems.already_logged_in()
         token = self.token()
         if self._profile.login.builder == "none":
-            self._logged_in = True
+            self.login.done = True
             return
         own_pad = bool(token.flags & TokenFlag.PROTECTED_AUTHENTICATION_PATH)
         given = None if own_pad and not pin else self._built(pin)
@@ -108,10 +123,11 @@ class Sessions:
             finally:
                 if given is not None and given is not pin:
                     given.wipe()
-        self._login, self._logged_in = session, True
+        self.login.session, self.login.done = session, True
 
     def log_out(self) -> None:
-        login, self._login, self._logged_in = self._login, None, False
+        login, self.login.session, self.login.done = self.login.session, None, False
+        self.login.epoch += 1
         self._drop_work()
         if login is not None:
             with contextlib.suppress(CkrError):
@@ -126,6 +142,9 @@ class Sessions:
 
     def work(self) -> Any:
         """A session without PIN that shares the login, if there is one. Read-write where the token allows it."""
+        if self._epoch != self.login.epoch:
+            self._epoch = self.login.epoch
+            self._drop_work()
         if self._work is None:
             token = self.token()
             with told("open", self._profile):
@@ -137,13 +156,26 @@ class Sessions:
 
     def require_login(self) -> Any:
         """The work session. Raises not-logged-in: without a login a search returns no private object, silently."""
-        if not self._logged_in:
+        if not self.login.done:
             raise problems.not_logged_in()
         return self.work()
 
+    def renew(self) -> bool:
+        """After a session was closed underneath: whether the login still holds, so that a new session takes it up."""
+        login = self.login.session
+        if not self.login.done or login is None:
+            return False
+        try:
+            self._module.raw.session_info(login)
+        except CkrError:
+            return False
+        self._work = None  # its handle means nothing; closing it would be told so
+        return True
+
     def forget(self) -> None:
         """The device closed its side: the handles mean nothing any more, and nobody is logged in."""
-        self._login, self._logged_in, self._work = None, False, None
+        self.login.session, self.login.done, self._work = None, False, None
+        self.login.epoch += 1
 
     def _drop_work(self) -> None:
         work, self._work = self._work, None
@@ -178,6 +210,15 @@ class Sessions:
         if builder == "key-id-password":
             return Secret(options.get("key-id", "0001").encode() + pin.reveal_bytes())
         raise ValueError(f"unknown login builder {builder}")
+
+
+def lanes_of(binding: Binding, profile: Profile) -> int:
+    """How many calls at once: the option `lanes`, else the profile's word."""
+    chosen = binding.options.get("lanes", "") or str(profile.lanes)
+    if not chosen.isdecimal() or not 1 <= int(chosen) <= MOST_LANES:
+        words = f"The option “lanes” is a number from 1 to {MOST_LANES}."
+        raise problems.refused("option-unusable", words, "Correct it.")
+    return int(chosen)
 
 
 def _initialised(token: Any) -> bool:

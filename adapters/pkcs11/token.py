@@ -15,13 +15,14 @@ from adapters.pkcs11 import aes, capabilities, encoding, generation, objects
 from adapters.pkcs11.errors import told
 from adapters.pkcs11.module import Module, load
 from adapters.pkcs11.profile import Profile
-from adapters.pkcs11.session import Sessions
+from adapters.pkcs11.session import Login, Sessions, lanes_of
 from adapters.pkcs11.templates import check
 from hsm_console.domain.errors import ConsoleError
 from hsm_console.domain.keys import Algorithm, DeviceInfo, KeyAttributes, KeyInfo, KeySpec, SignMechanism
 from hsm_console.domain.secret import Secret
-from hsm_console.hsm.port import AesGcm, Binding, DataObject, Hsm, unsupported
+from hsm_console.hsm.port import AesGcm, Binding, DataObject, Hsm, Parallel, unsupported
 
+_SESSION_GONE = ("CKR_SESSION_HANDLE_INVALID", "CKR_SESSION_CLOSED")
 _PSS = {
     "sha256": (Mechanism.SHA256, MGF.SHA256, 32),
     "sha384": (Mechanism.SHA384, MGF.SHA384, 48),
@@ -29,15 +30,23 @@ _PSS = {
 }
 
 
-class Pkcs11Token(Hsm):
-    """One token of one module. See the port for what each call means."""
+class Pkcs11Token(Hsm, Parallel):
+    """One token of one module. See the port for what each call means. login: another view's, to share it."""
 
-    def __init__(self, binding: Binding, profile: Profile, module: Module | None = None) -> None:
+    def __init__(
+        self, binding: Binding, profile: Profile, module: Module | None = None, login: Login | None = None
+    ) -> None:
         self.profile = profile
         self.module = module or load(profile, binding)
-        self.sessions = Sessions(self.module, profile, binding)
+        self.sessions = Sessions(self.module, profile, binding, login)
         self._offered: set[Any] | None = None
         self._keys: dict[bytes, objects.Found] = {}
+        self._epoch = 0
+
+    def lanes(self) -> tuple[Hsm, ...]:
+        binding = self.sessions.binding
+        wanted = lanes_of(binding, self.profile)
+        return tuple(Pkcs11Token(binding, self.profile, self.module, self.sessions.login) for _ in range(wanted - 1))
 
     def describe(self) -> DeviceInfo:
         with self._told("describe"):
@@ -165,6 +174,7 @@ class Pkcs11Token(Hsm):
             self._keys.pop(object_id, None)
             for each in doomed:
                 each.handle.destroy()
+            self.sessions.login.epoch += 1  # other lanes forget their handles
         return len(doomed)
 
     def write_data(self, item: DataObject) -> None:
@@ -216,6 +226,8 @@ class Pkcs11Token(Hsm):
                     raise problems.object_missing(object_id) from error
             if error.problem.code == "device-removed":
                 self._keys.clear()
+                if error.problem.details.get("ckr") in _SESSION_GONE and self.sessions.renew():
+                    raise problems.session_lost(method, error.problem.details["ckr"]) from error
                 self.sessions.forget()
             raise
 
@@ -238,6 +250,9 @@ class Pkcs11Token(Hsm):
     def _key(self, object_id: bytes) -> objects.Found:
         """The one private or secret object with this id; remembered until logout."""
         session = self.sessions.require_login()
+        if self._epoch != self.sessions.login.epoch:
+            self._epoch = self.sessions.login.epoch
+            self._keys.clear()
         if object_id not in self._keys:
             kinds = (ObjectClass.PRIVATE_KEY, ObjectClass.SECRET_KEY)
             found = [each for kind in kinds for each in objects.search(session, kind, object_id=object_id)]

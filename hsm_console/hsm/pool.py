@@ -29,7 +29,7 @@ REPEATABLE = frozenset(
     {"describe", "find", "attributes", "sign", "verify", "encrypt", "decrypt", "wrap", "derive", "random", "read_data"}
 )
 # What another try may cure. A closed worker stays closed: nobody logs in again without a person.
-_PASSING = frozenset({"device-busy", "device-failed"})
+_PASSING = frozenset({"device-busy", "device-failed", "session-lost"})
 _HEALTH_BYTES = 32
 
 

@@ -26,10 +26,12 @@ class Call(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """One call of the port. The tag is the method's name, the fields its arguments.
 
     kind: which deadline holds (see `worker.DEADLINES`). alone: no other call may be under way in the worker.
+    writes: one such call after the other, or two would find the same label free.
     """
 
     kind: ClassVar[str] = "short"
     alone: ClassVar[bool] = False
+    writes: ClassVar[bool] = False
 
 
 class Describe(Call, tag="describe"):
@@ -64,6 +66,7 @@ class ChangePin(Call, tag="change_pin"):
 
 class Generate(Call, tag="generate"):
     kind: ClassVar[str] = "generate"
+    writes: ClassVar[bool] = True
     spec: KeySpec
 
 
@@ -114,6 +117,7 @@ class Wrap(Call, tag="wrap"):
 
 class Unwrap(Call, tag="unwrap"):
     kind: ClassVar[str] = "sign"
+    writes: ClassVar[bool] = True
     wrapping_id: bytes
     wrapped: bytes
     spec: KeySpec
@@ -132,11 +136,13 @@ class Random(Call, tag="random"):
 
 class Destroy(Call, tag="destroy"):
     kind: ClassVar[str] = "search"
+    writes: ClassVar[bool] = True
     object_id: bytes
 
 
 class WriteData(Call, tag="write_data"):
     kind: ClassVar[str] = "search"
+    writes: ClassVar[bool] = True
     item: DataObject
 
 
@@ -148,6 +154,7 @@ class ReadData(Call, tag="read_data"):
 
 class DeleteData(Call, tag="delete_data"):
     kind: ClassVar[str] = "search"
+    writes: ClassVar[bool] = True
     application: str
     label: str
 

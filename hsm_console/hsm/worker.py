@@ -8,6 +8,7 @@ in again without a person. As many calls go on at once as the worker has lanes; 
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -62,6 +63,7 @@ class HsmClient(Hsm):
         self._deadlines = {**DEADLINES, **(deadlines or {})}
         self.on_end = on_end
         self._gate = Gate()
+        self._writing = threading.RLock()
         self._channel: Channel | None = None
         self._logged_in = False
         self._open()
@@ -198,7 +200,8 @@ class HsmClient(Hsm):
             raise
 
     def _call(self, call: wire.AnyCall, answer: type[T] | None, *, kind: str | None = None) -> T:
-        with self._gate.alone() if call.alone else self._gate.shared():
+        turn = self._gate.alone() if call.alone else self._gate.shared()
+        with self._writing if call.writes else contextlib.nullcontext(), turn:
             reply = self._exchange(call, self._deadlines[kind or call.kind])
         try:
             return msgspec.msgpack.decode(_value(reply), type=answer)
