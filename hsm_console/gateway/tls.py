@@ -24,6 +24,9 @@ from hsm_console.pki.profiles import time_ms
 
 SOON_MS = 3 * 86_400_000
 _CERTIFICATE_MESSAGE = 11  # TLS handshake type (RFC 8446 4)
+# SSL_OP_NO_RX_CERTIFICATE_COMPRESSION (OpenSSL 3.2; older ones pass the bit over): a compressed certificate (RFC 8879)
+# would be one we cannot name when it is refused, and a decompressor before authentication is nothing we need.
+_NO_COMPRESSED_CERTIFICATES = 1 << 33
 
 
 class PeerSocket(ssl.SSLSocket):
@@ -127,6 +130,7 @@ class TlsContexts:
         context.verify_mode = ssl.CERT_REQUIRED
         context.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_CRL_CHECK_LEAF
         context.num_tickets = 0
+        context.options |= _NO_COMPRESSED_CERTIFICATES
         context.sslsocket_class = PeerSocket
         _remember_certificates(context)
         try:
