@@ -53,6 +53,10 @@ KINDS: dict[type[e.Event], Kind] = {
     e.LogExported: Kind(EVENT_LOG, 7, LOW),
     e.ReceiptIssued: Kind(EVENT_LOG, 7),
     e.TimeChangeDeclared: Kind(ENTITY, 3, MEDIUM),
+    e.HeadCosigned: Kind(EVENT_LOG, OTHER, LOW, activity_name="Cosign"),
+    e.RootKeyMade: Kind(API, 1, HIGH),
+    e.RootSigned: Kind(EVENT_LOG, OTHER, LOW, activity_name="Sign"),
+    e.LogChecked: Kind(EVENT_LOG, OTHER, activity_name="Verify"),
     e.AlertRaised: Kind(FINDING, 1, MEDIUM, "other"),
     e.LoggedOn: Kind(AUTHENTICATION, 1),
     e.LogOnRefused: Kind(AUTHENTICATION, 1, MEDIUM, "failure"),
@@ -97,13 +101,22 @@ KINDS: dict[type[e.Event], Kind] = {
 }
 _UNLISTED = Kind(API, OTHER, status="other", activity_name="Record")
 _LEVELS = {"low": LOW, "medium": MEDIUM, "high": HIGH, "critical": CRITICAL}
-_OPERATIONS = {e.Operation.GENERATE: 1, e.Operation.DESTROY: 4, e.Operation.RECORD_HEAD: 3}
+_OPERATIONS = {
+    e.Operation.GENERATE: 1,
+    e.Operation.UNWRAP: 1,
+    e.Operation.DESTROY: 4,
+    e.Operation.RECORD_HEAD: 3,
+    e.Operation.VERIFY: 2,
+    e.Operation.WRAP: 2,
+}
 
 
 def kind_of(event: e.Event) -> Kind:
     """The row of this event, sharpened by what the event itself says (a decline, a dissent, an alert's level)."""
     row = KINDS.get(type(event), _UNLISTED)
     match event:
+        case e.LogChecked() if event.findings:
+            return msgspec.structs.replace(row, status="failure", severity_id=HIGH)
         case e.AlertRaised():
             return msgspec.structs.replace(row, severity_id=_LEVELS[event.level])
         case e.OperationSucceeded() | e.OperationFailed() if event.operation in _OPERATIONS:

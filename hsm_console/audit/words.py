@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from hsm_console.domain import events as e
+from hsm_console.domain.keys import Custody
 from hsm_console.domain.people import Actor
 
 GATEWAY = "The workstation"
@@ -20,6 +21,13 @@ _DOING = {
     e.Operation.CERTIFY: "issue a certificate with the key",
     e.Operation.DESTROY: "destroy the key",
     e.Operation.RECORD_HEAD: "store the log's head in the token",
+    e.Operation.VERIFY: "verify a signature with the key",
+    e.Operation.ENCRYPT: "encrypt with the key",
+    e.Operation.DECRYPT: "decrypt with the key",
+    e.Operation.DERIVE: "agree on a secret with the key",
+    e.Operation.RANDOM: "draw random octets from the token",
+    e.Operation.WRAP: "take out of the token, encrypted under a wrapping key, the key",
+    e.Operation.UNWRAP: "bring into the token the key",
 }
 _DONE = {
     e.Operation.GENERATE: "generated the key",
@@ -27,6 +35,13 @@ _DONE = {
     e.Operation.CERTIFY: "issued a certificate with the key",
     e.Operation.DESTROY: "destroyed the key",
     e.Operation.RECORD_HEAD: "stored the log's head in the token",
+    e.Operation.VERIFY: "verified a signature with the key",
+    e.Operation.ENCRYPT: "encrypted with the key",
+    e.Operation.DECRYPT: "decrypted with the key",
+    e.Operation.DERIVE: "agreed on a secret with the key",
+    e.Operation.RANDOM: "gave random octets",
+    e.Operation.WRAP: "gave out, encrypted under a wrapping key, the key",
+    e.Operation.UNWRAP: "took in the key",
 }
 _FOUND = {
     "not-done": "nothing had been made",
@@ -46,6 +61,21 @@ _ENDED = {
     "stopped": "was stopped on the way",
     "interrupted": "was interrupted",
     "withdrawn": "was withdrawn",
+}
+
+
+_UNSPOKEN = {
+    "kind",
+    "v",
+    "note",
+    "wrapped",
+    "script",
+    "statement",
+    "cms",
+    "founding",
+    "spki",
+    "certificate",
+    "signature",
 }
 
 
@@ -78,7 +108,7 @@ def _facts(event: e.Event) -> list[str]:
     plain = msgspec.to_builtins(event)
     lines: list[str] = []
     for name, value in plain.items():
-        if name in {"kind", "v", "script", "statement", "cms", "founding", "spki", "certificate", "signature"}:
+        if name in _UNSPOKEN:
             continue
         if isinstance(value, dict) and all(isinstance(item, str) for item in value.values()):
             lines.extend(f"{key}: {item}" for key, item in value.items())
@@ -97,6 +127,10 @@ def _intended(event: e.OperationIntended, who: str) -> str:
     again = f" (attempt {event.attempt})" if event.attempt > 1 else ""
     if event.operation is e.Operation.RECORD_HEAD:
         return f"{who} is about to store the log's head in the token."
+    if event.operation is e.Operation.RANDOM:
+        return f"{who} is about to {_DOING[event.operation]}."
+    if event.count > 1:
+        return f"{who} is about to generate {event.count} keys {_key(event)}{again}."
     return f"{who} is about to {_DOING[event.operation]} {_key(event)}{again}."
 
 
@@ -104,6 +138,14 @@ def _succeeded(event: e.OperationSucceeded, who: str) -> str:
     found = ", found after an interruption" if event.recovered else ""
     if event.operation is e.Operation.RECORD_HEAD:
         return "The token stored the log's head."
+    if event.operation is e.Operation.RANDOM:
+        return "The token gave random octets, which were mixed with those of the operating system."
+    if event.operation is e.Operation.VERIFY:
+        return f"A signature was verified with the key {_key(event)}: it holds."
+    if event.custody is Custody.SOFTWARE_WRAPPED and event.operation is e.Operation.GENERATE:
+        return f"The driver generated the software key {_key(event)}, stored wrapped under a key of the token{found}."
+    if event.custody is Custody.SOFTWARE_WRAPPED:
+        return f"A software key, unwrapped for this one use, {_DONE[event.operation]} {_key(event)}."
     return f"The token {_DONE[event.operation]} {_key(event)}{found}."
 
 
@@ -167,6 +209,12 @@ _SENTENCES: dict[type[e.Event], Callable[[Any, str], str]] = {
     e.TimeChangeDeclared: lambda v, w: (
         f"{w} declared that the clock is moved by {v.shift_ms / 1000:+.0f} seconds, compared with {v.source}."
     ),
+    e.HeadCosigned: lambda v, w: f"{w} brought the cosignature of {v.witness} over {v.size} entries.",
+    e.RootKeyMade: lambda v, w: (
+        f"{w} made the key for root sheets{', in software, wrapped by the token' if v.software else ' in the token'}."
+    ),
+    e.RootSigned: lambda v, w: f"{w} signed the root of {v.day} for a printed sheet ({v.size} entries).",
+    e.LogChecked: lambda v, w: f"{w} checked entries {v.first} to {v.last}: {v.result.rstrip('.')}.",
     e.AlertRaised: lambda v, w: f"Alert ({v.level}): {v.title.rstrip('.')}.",
     e.LoggedOn: lambda v, w: f"{w} logged on as {_roles(v.roles)}{' to approve' if v.step_up else ''}.",
     e.LogOnRefused: lambda v, w: (
@@ -213,5 +261,14 @@ _SENTENCES: dict[type[e.Event], Callable[[Any, str], str]] = {
     e.OrderDeclined: lambda v, w: f"The order “{v.order_id}” was declined{_by(v.by)}.",
     e.OrderStarted: lambda v, w: f"{w} set the order “{v.order_id}” going{' again' if v.run > 1 else ''}.",
     e.OrderEnded: _order_ended,
+    e.SealKeyInForce: lambda v, w: "From now on values are sealed for a key in the token.",
+    e.DataKeyMade: lambda v, w: f"A new key seals values from here on{' (' + v.why + ')' if v.why else ''}.",
+    e.DisclosuresErased: lambda v, w: (
+        f"{w} erased {_count(len(v.erased), 'sealed value')} by the order “{v.order_id}”."
+    ),
+    e.LogRotated: lambda v, w: f"{w} wrote entries {v.first} to {v.last} into segment {v.segment}, for the auditor.",
+    e.LogPruned: lambda v, w: (
+        f"{w} removed the entries {v.first} to {v.below - 1} by the order “{v.order_id}”; their hashes stay."
+    ),
 }
 SENTENCES = frozenset(_SENTENCES)

@@ -237,6 +237,17 @@ def samples() -> list[e.AnyEvent]:
         e.CeremonyResumed(ceremony_id="c-1"),
         e.MinutesWritten(ceremony_id="c-1", minutes_sha256=SHA),
         e.CeremonyClosed(ceremony_id="c-1", outcome="abandoned", text="The key exists."),
+        e.HeadCosigned(
+            witness="w.example/w1",
+            key="w.example/w1+00+B",
+            size=3,
+            root=SHA,
+            signed_ms=START_MS,
+            note="a\n3\nb\n\n— c d\n",
+        ),
+        e.RootKeyMade(vkey="example.org/ceremony-room+00+B", software=True, wrapped="AAEC", wrapping_id="33" * 16),
+        e.RootSigned(day="2026-09-21", size=3, root=SHA, key="00ff00ff", note="a\n3\nb\n\n— c d\n"),
+        e.LogChecked(what="background", first=0, last=9, size=10, anchored=-1, result="NOT OK", findings=("GAP: x",)),
     ]
 
 

@@ -23,6 +23,7 @@ from hsm_console.domain.events.access import (
     PersonRevoked,
     RosterIssued,
 )
+from hsm_console.domain.events.anchors import HeadCosigned, LogChecked, RootKeyMade, RootSigned
 from hsm_console.domain.events.base import Event
 from hsm_console.domain.events.ceremony import (
     ApprovalGiven,
@@ -105,6 +106,8 @@ __all__ = [
     "FoundingKey",
     "GatewayStarted",
     "GatewayStopped",
+    "HeadCosigned",
+    "LogChecked",
     "LogCreated",
     "LogExported",
     "LogOnRefused",
@@ -134,6 +137,8 @@ __all__ = [
     "ReceiptIssued",
     "Recorded",
     "RetryNeeded",
+    "RootKeyMade",
+    "RootSigned",
     "RosterIssued",
     "SealKeyInForce",
     "Seat",
@@ -153,6 +158,7 @@ AnyEvent = (
     | DeviationRecorded | SignedOff | CeremonyPaused | CeremonyResumed | MinutesWritten | CeremonyClosed
     | OrderOpened | OrderDecided | OrderReady | OrderDeclined | OrderStarted | OrderEnded
     | SealKeyInForce | DataKeyMade | DisclosuresErased | LogRotated | LogPruned
+    | HeadCosigned | RootKeyMade | RootSigned | LogChecked
 )  # fmt: skip
 
 
