@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote
@@ -40,7 +40,9 @@ from hsm_console.gateway.services.auditing import Auditing
 from hsm_console.gateway.services.ceremonies import Ceremonies
 from hsm_console.gateway.services.evidence import Evidence
 from hsm_console.gateway.services.inventory import Keys, People
+from hsm_console.gateway.services.orders import Orders
 from hsm_console.gateway.services.receipts import Receipts
+from hsm_console.gateway.services.reporting import Reporting
 from hsm_console.gateway.services.scripts import Scripts
 from hsm_console.gateway.sessions import Sessions
 from hsm_console.gateway.tls import Identity, TlsContexts
@@ -59,10 +61,12 @@ _REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden"
 class Gateway:
     """A running gateway. Made by `start`; ended by `stop`, once."""
 
-    def __init__(self, core: Core, server: GatewayServer, auditing: Auditing, run: Path) -> None:
+    def __init__(self, core: Core, server: GatewayServer, closing: Sequence[Callable[[], None]], run: Path) -> None:
+        """closing: ends what services do in the background, before anybody is logged off."""
         self.core = core
         self._server = server
-        self._auditing = auditing
+        self._closing = tuple(closing)
+        self.starting: tuple[Callable[[], None], ...] = ()
         self.held = contextlib.ExitStack()
         self._run = run
         self.rendezvous: Rendezvous | None = None
@@ -70,6 +74,8 @@ class Gateway:
     def listen(self) -> Rendezvous:
         """Record the start, accept connections; leaves `gateway.json` for those who come later."""
         self.core.log.append(started(self.core, self._server.address))
+        for step in self.starting:
+            step()
         self._server.start()
         found = Rendezvous(
             pid=os.getpid(),
@@ -93,7 +99,7 @@ class Gateway:
         """A clean end: log-offs, GatewayStopped, the last checkpoint, the head in the token."""
         core = self.core
         steps: tuple[Callable[[], Any], ...] = (
-            self._auditing.close,
+            *self._closing,
             lambda: core.sessions.end_all("gateway-stopping"),
             self._server.stop,
             lambda: core.log.append([Draft(event=ev.GatewayStopped(run_uid=core.run_uid, reason=reason))]),
@@ -238,8 +244,8 @@ def _serve(core: Core, run: Path, listen: str) -> Gateway:
     receipts = Receipts(core)
     evidence = Evidence(core, receipts)
     ceremonies = Ceremonies(core, evidence)
-    access, auditing = Access(core), Auditing(core, receipts)
-    people = People(core)
+    access, auditing, reporting = Access(core), Auditing(core, receipts), Reporting(core, receipts)
+    people, orders = People(core), Orders(core)
 
     def after_unlock() -> None:
         ceremonies.recover()
@@ -247,6 +253,7 @@ def _serve(core: Core, run: Path, listen: str) -> Gateway:
 
     core.device.recover = after_unlock
     routes = table(access, ceremonies, evidence, Scripts(evidence), Keys(core), people, auditing)
+    routes += reporting.routes() + orders.routes()
     access.document = document(routes)
     app = App(
         routes,
@@ -269,7 +276,9 @@ def _serve(core: Core, run: Path, listen: str) -> Gateway:
     )
     core.sessions.drop = server.drop
     evidence.complete_all()
-    return Gateway(core, server, auditing, run)
+    gateway = Gateway(core, server, (orders.close, auditing.close, reporting.close), run)
+    gateway.starting = (orders.settle,)
+    return gateway
 
 
 def wsgi(app: App) -> Callable[..., Iterable[bytes]]:

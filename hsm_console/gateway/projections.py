@@ -14,12 +14,14 @@ from typing import Any
 
 import msgspec
 
+from hsm_console.audit.projection import Projection
 from hsm_console.ceremony import fold
 from hsm_console.ceremony import state as st
 from hsm_console.domain import events as ev
 from hsm_console.domain.events import Operation, Recorded
 from hsm_console.domain.keys import Grade, KeyAttributes
 from hsm_console.domain.people import Role
+from hsm_console.gateway.order_rows import Orders
 
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 
@@ -304,6 +306,6 @@ def issued(conn: sqlite3.Connection, what: str) -> tuple[int, str] | None:
     return (int(row[0]), str(row[1])) if row else None
 
 
-def projections() -> tuple[Ceremonies, Keys, People, Intents, Issued]:
+def projections() -> tuple[Projection, ...]:
     """Every projection of the gateway, for opening the log and for `hsm-console rebuild`."""
-    return Ceremonies(), Keys(), People(), Intents(), Issued()
+    return Ceremonies(), Keys(), People(), Intents(), Issued(), Orders()

@@ -31,11 +31,26 @@ class Action(enum.StrEnum):
     VERIFY_LOG = "verify-log"
     ISSUE_RECEIPT = "issue-receipt"
     EXPORT_EVIDENCE = "export-evidence"
+    READ_ORDERS = "read-orders"
+    TAKE_PART_IN_ORDERS = "take-part-in-orders"
+    USE_KEYS = "use-keys"
+    VERIFY_SIGNATURE = "verify-signature"
 
 
-_READING = frozenset({Action.READ_CEREMONY, Action.READ_KEYS, Action.READ_PEOPLE, Action.ISSUE_RECEIPT})
+_READING = frozenset(
+    {
+        Action.READ_CEREMONY,
+        Action.READ_KEYS,
+        Action.READ_PEOPLE,
+        Action.ISSUE_RECEIPT,
+        Action.READ_ORDERS,
+        Action.VERIFY_SIGNATURE,
+    }
+)
+_ORDERING = frozenset({Action.TAKE_PART_IN_ORDERS})  # who may ask for what, and who decides, is said by each order
 _GRANTS: dict[Role, frozenset[Action]] = {
     Role.ADMINISTRATOR: _READING
+    | _ORDERING
     | {
         Action.OPEN_CEREMONY,
         Action.ANSWER_STEP,
@@ -45,11 +60,14 @@ _GRANTS: dict[Role, frozenset[Action]] = {
         Action.READ_LOG,
         Action.VERIFY_LOG,
         Action.EXPORT_EVIDENCE,
+        Action.USE_KEYS,
     },
-    Role.CUSTODIAN: _READING | {Action.ANSWER_STEP, Action.LOCK_DEVICE},
-    Role.EXECUTIVE: _READING | {Action.ANSWER_STEP, Action.VERIFY_LOG},
+    Role.CUSTODIAN: _READING | _ORDERING | {Action.ANSWER_STEP, Action.LOCK_DEVICE},
+    Role.EXECUTIVE: _READING | _ORDERING | {Action.ANSWER_STEP, Action.VERIFY_LOG, Action.USE_KEYS},
     Role.WITNESS: _READING | {Action.ANSWER_STEP, Action.READ_LOG, Action.VERIFY_LOG},
-    Role.AUDITOR: _READING | {Action.ANSWER_STEP, Action.READ_LOG, Action.VERIFY_LOG, Action.EXPORT_EVIDENCE},
+    Role.AUDITOR: _READING
+    | _ORDERING
+    | {Action.ANSWER_STEP, Action.READ_LOG, Action.VERIFY_LOG, Action.EXPORT_EVIDENCE},
 }
 
 _WORDS: dict[Action, str] = {
@@ -66,6 +84,10 @@ _WORDS: dict[Action, str] = {
     Action.VERIFY_LOG: "verify the audit log",
     Action.ISSUE_RECEIPT: "print a receipt",
     Action.EXPORT_EVIDENCE: "export evidence",
+    Action.READ_ORDERS: "look at the orders",
+    Action.TAKE_PART_IN_ORDERS: "ask for or decide about an order",
+    Action.USE_KEYS: "use keys",
+    Action.VERIFY_SIGNATURE: "verify a signature",
 }
 
 
