@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -55,12 +55,12 @@ class Bundle:
     def entries(self, start: int = 0) -> Iterator[Row]:
         n = start // tiles.WIDTH
         while True:
-            data = _read_tile(self._folder / "tile" / "entries", n)
+            data = read_tile(self._folder / "tile" / "entries", n)
             if data is None:
                 if not self._beyond(n):
                     return
             else:
-                yield from ((seq, length, body) for seq, length, body in _split(data, n) if seq >= start)
+                yield from ((seq, length, body) for seq, length, body in split_entries(data, n) if seq >= start)
             n += 1
 
     def _beyond(self, n: int) -> bool:
@@ -69,7 +69,7 @@ class Bundle:
         return max(sizes, default=0) > (n + 1) * tiles.WIDTH
 
     def tile(self, level: int, n: int) -> bytes | None:
-        data = _read_tile(self._folder / "tile" / str(level), n)
+        data = read_tile(self._folder / "tile" / str(level), n)
         return data if data is not None and len(data) == tiles.TILE_BYTES else None
 
     def checkpoints(self) -> Iterator[tuple[int, str]]:
@@ -91,7 +91,11 @@ class Bundle:
         return 0
 
 
-def export(path: Path, out: Path) -> Exported:
+def _silent(_done: int, _of: int) -> None:
+    pass
+
+
+def export(path: Path, out: Path, *, progress: Callable[[int, int], None] = _silent) -> Exported:
     """Write a bundle of the log at `path` into the new folder `out`, up to its newest checkpoint.
 
     Raises InputError out-exists, log-unsigned (nothing is signed yet), EnvironmentFault log-missing, log-damaged,
@@ -106,7 +110,7 @@ def export(path: Path, out: Path) -> Exported:
         size, newest = notes[-1]
         try:
             out.mkdir(parents=True, exist_ok=True)
-            edge = _write_entries(source, out, size)
+            edge = _write_entries(source, out, size, progress)
         except OSError as fault:
             raise _cannot_write(out, fault) from fault
         head = parse_note(newest).checkpoint
@@ -123,7 +127,7 @@ def export(path: Path, out: Path) -> Exported:
     return done
 
 
-def _write_entries(source: Source, out: Path, size: int) -> tiles.Edge:
+def _write_entries(source: Source, out: Path, size: int, progress: Callable[[int, int], None]) -> tiles.Edge:
     edge, parts = tiles.Edge(), bytearray()
     for seq, _, body in source.entries():
         if seq >= size:
@@ -135,6 +139,7 @@ def _write_entries(source: Source, out: Path, size: int) -> tiles.Edge:
         if edge.size % tiles.WIDTH == 0:
             _write(_tile_path(out / "tile" / "entries", edge.size // tiles.WIDTH - 1), bytes(parts))
             parts.clear()
+            progress(edge.size, size)
     if parts:
         _write(_tile_path(out / "tile" / "entries", edge.size // tiles.WIDTH, edge.size % tiles.WIDTH), bytes(parts))
     for level, hashes in enumerate(edge.levels):
@@ -144,17 +149,20 @@ def _write_entries(source: Source, out: Path, size: int) -> tiles.Edge:
     return edge
 
 
-def _tile_path(folder: Path, n: int, width: int = tiles.WIDTH) -> Path:
+def tile_path(n: int, width: int = tiles.WIDTH) -> str:
     """C2SP: index 1234067 is x001/x234/067, and .p/W behind it when the tile is not full."""
     groups = [f"{n % 1000:03d}"]
     while n >= 1000:
         n //= 1000
         groups.insert(0, f"x{n % 1000:03d}")
-    path = folder.joinpath(*groups)
-    return path if width == tiles.WIDTH else path.with_name(path.name + ".p") / str(width)
+    return "/".join(groups) + ("" if width == tiles.WIDTH else f".p/{width}")
 
 
-def _read_tile(folder: Path, n: int) -> bytes | None:
+def _tile_path(folder: Path, n: int, width: int = tiles.WIDTH) -> Path:
+    return folder / tile_path(n, width)
+
+
+def read_tile(folder: Path, n: int) -> bytes | None:
     """A full tile, else the widest partial one."""
     full = _tile_path(folder, n)
     if full.is_file():
@@ -164,7 +172,7 @@ def _read_tile(folder: Path, n: int) -> bytes | None:
     return (partial / str(widths[-1])).read_bytes() if widths else None
 
 
-def _split(data: bytes, n: int) -> Iterator[Row]:
+def split_entries(data: bytes, n: int) -> Iterator[Row]:
     seq, at = n * tiles.WIDTH, 0
     while at < len(data):
         length = int.from_bytes(data[at : at + 2], "big")

@@ -27,6 +27,7 @@ from hsm_console.domain.events import LogCreated, PolicyInForce
 from hsm_console.domain.messages.audit import Finding, VerifyReport
 
 _FIRST_SAMPLES, _LAST_SAMPLES, _FAULTS = 2, 1, 3
+_TOLD_EVERY = 1024
 DISCLAIMER = (
     "This report is evidence for an assessor. It is not a certification and not an opinion. Clause numbers only find "
     "the place and the titles are our own short words: the originals must be consulted. It speaks only of what this "
@@ -137,6 +138,7 @@ def build(
     *,
     trusted_key: bool = True,
     progress: Callable[[int, int], None] | None = None,
+    searching: Callable[[int, int], None] | None = None,
 ) -> Report:
     """Verify the log at `path` and answer the standard's controls.
 
@@ -148,7 +150,7 @@ def build(
         verifier.run()
         checked = verifier.report(0)
         note = _note(source, vkey, checked.signed)
-        search = _Search(standard, period, verified=not checked.findings)
+        search = _Search(standard, period, verified=not checked.findings, told=searching)
         search.run(source, checked.signed if not checked.findings else checked.entries, checked.signed)
     if not checked.findings and not search.in_period:
         raise _empty(period, search)
@@ -244,8 +246,16 @@ def _sample(item: Item, why: str = "") -> Sample:
 class _Search:
     """One pass over the entries: the controls, the log's identity, and the proof of the newest signed entry."""
 
-    def __init__(self, standard: Standard, period: Period, *, verified: bool) -> None:
+    def __init__(
+        self,
+        standard: Standard,
+        period: Period,
+        *,
+        verified: bool,
+        told: Callable[[int, int], None] | None = None,
+    ) -> None:
         self._period = period
+        self._told = told
         self._verified = verified
         self._tallies = [_Tally(control) for control in standard.controls]
         self._edge = tiles.Edge()
@@ -261,6 +271,8 @@ class _Search:
         for number, (_, _, body) in enumerate(source.entries()):
             if number >= stop:
                 return
+            if self._told is not None and number % _TOLD_EVERY == 0:
+                self._told(number, stop)
             data = body or b""
             if number == signed - 1:
                 # the last leaf's siblings are the perfect subtrees to its left, the nearest first (RFC 6962 2.1.1)

@@ -10,7 +10,7 @@ import base64
 import collections
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -30,6 +30,13 @@ COPY = (
 )
 
 
+EVERY = 1024  # entries between two words about the progress
+
+
+def _silent(_done: int, _of: int) -> None:
+    pass
+
+
 class Written(msgspec.Struct, frozen=True, kw_only=True):
     """What an export holds. root: hex; unsigned: entries behind the checkpoint, which were left out."""
 
@@ -41,7 +48,7 @@ class Written(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint: str
 
 
-def export(path: Path, out: Path, form: str) -> Written:
+def export(path: Path, out: Path, form: str, *, progress: Callable[[int, int], None] = _silent) -> Written:
     """Write the log at `path` in `form` (a key of `siem.FORMATS`) into the new file `out`.
 
     Raises InputError out-exists, log-unsigned; EnvironmentFault log-missing, log-damaged, export-failed;
@@ -57,14 +64,16 @@ def export(path: Path, out: Path, form: str) -> Written:
             )
         note = parse_note(newest)
         with new_file(out) as stream:
-            unsigned = _write(source, stream, form, newest, note)
+            unsigned = _write(source, stream, form, newest, note, progress)
     head = note.checkpoint
     return Written(
         format=form, origin=head.origin, size=head.size, root=head.root.hex(), unsigned=unsigned, checkpoint=newest
     )
 
 
-def _write(source: Source, stream: BinaryIO, form: str, newest: str, note: SignedNote) -> int:
+def _write(
+    source: Source, stream: BinaryIO, form: str, newest: str, note: SignedNote, progress: Callable[[int, int], None]
+) -> int:
     """The lines; returns how many entries are behind the checkpoint."""
     head, line, end = note.checkpoint, siem.FORMATS[form], siem.LINE_END[form]
     frame = siem.Row(
@@ -89,6 +98,8 @@ def _write(source: Source, stream: BinaryIO, form: str, newest: str, note: Signe
         data = body or b""
         edge.push(leaf_hash(data))
         put(line(siem.row(data), head.origin))
+        if edge.size % EVERY == 0:
+            progress(edge.size, head.size)
     if edge.size != head.size or edge.root() != head.root:
         raise _changed(head.size)
     put(line(msgspec.structs.replace(frame, kind=siem.END), head.origin))
