@@ -19,7 +19,7 @@ OTHER = 99
 # Captions of the activities of each class in OCSF 1.9; 99 is "Other" with our own name.
 ACTIVITY = {
     EVENT_LOG: {2: "Delete", 3: "Enable", 4: "Disable", 5: "Archive", 6: "Rotate", 7: "Export"},
-    FINDING: {1: "Create"},
+    FINDING: {1: "Create", 2: "Update"},
     AUTHENTICATION: {1: "Logon", 2: "Logoff"},
     SESSION: {1: "Assign Privileges"},
     ENTITY: {1: "Create", 2: "Read", 3: "Update", 4: "Delete"},
@@ -98,6 +98,10 @@ KINDS: dict[type[e.Event], Kind] = {
     e.DisclosuresErased: Kind(EVENT_LOG, 2, HIGH),
     e.LogRotated: Kind(EVENT_LOG, 6, LOW),
     e.LogPruned: Kind(EVENT_LOG, 2, HIGH),
+    e.RulesLoaded: Kind(ENTITY, 3, MEDIUM),
+    e.Heartbeat: Kind(EVENT_LOG, OTHER, activity_name="Heartbeat"),
+    e.AlertAcknowledged: Kind(FINDING, 2),
+    e.DeviceLogCompared: Kind(EVENT_LOG, OTHER, LOW, activity_name="Compare"),
 }
 _UNLISTED = Kind(API, OTHER, status="other", activity_name="Record")
 _LEVELS = {"low": LOW, "medium": MEDIUM, "high": HIGH, "critical": CRITICAL}
@@ -119,6 +123,8 @@ def kind_of(event: e.Event) -> Kind:
             return msgspec.structs.replace(row, status="failure", severity_id=HIGH)
         case e.AlertRaised():
             return msgspec.structs.replace(row, severity_id=_LEVELS[event.level])
+        case e.DeviceLogCompared() if event.findings:
+            return msgspec.structs.replace(row, status="failure", severity_id=HIGH)
         case e.OperationSucceeded() | e.OperationFailed() if event.operation in _OPERATIONS:
             return Kind(row.class_uid, _OPERATIONS[event.operation], row.severity_id, row.status)
         case e.ApprovalGiven() if event.decision is e.Decision.DECLINE:

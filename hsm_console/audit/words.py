@@ -166,6 +166,12 @@ def _device(event: e.DeviceUnlocked, who: str) -> str:
     return f"{who} unlocked the {kind} “{event.device.label}” (serial {event.device.serial})."
 
 
+def _rules(event: e.RulesLoaded) -> str:
+    parts = (("new", event.added), ("changed", event.changed), ("gone", event.removed))
+    said = [f"{word}: {', '.join(names[:5])}{' …' if len(names) > 5 else ''}" for word, names in parts if names]
+    return f" ({'; '.join(said)})" if said else ""
+
+
 def _closed(event: e.CeremonyClosed, who: str) -> str:
     text = f": {event.text.rstrip('.')}" if event.text else ""
     return f"The ceremony was {event.outcome}{text}."
@@ -269,6 +275,13 @@ _SENTENCES: dict[type[e.Event], Callable[[Any, str], str]] = {
     e.LogRotated: lambda v, w: f"{w} wrote entries {v.first} to {v.last} into segment {v.segment}, for the auditor.",
     e.LogPruned: lambda v, w: (
         f"{w} removed the entries {v.first} to {v.below - 1} by the order “{v.order_id}”; their hashes stay."
+    ),
+    e.RulesLoaded: lambda v, w: f"{_count(len(v.rules), 'rule')} watch the log from here on{_rules(v)}.",
+    e.Heartbeat: lambda v, w: f"{w} is alive; its rules have judged {v.evaluated} entries.",
+    e.AlertAcknowledged: lambda v, w: f"{w} looked at alert {v.alert}{': ' if v.note else ''}{v.note.rstrip('.')}.",
+    e.DeviceLogCompared: lambda v, w: (
+        f"The log of the HSM itself was held against this one: {_count(v.matched, 'operation')} agree, "
+        f"{_count(len(v.findings), 'finding')}."
     ),
 }
 SENTENCES = frozenset(_SENTENCES)

@@ -247,7 +247,41 @@ def samples() -> list[e.AnyEvent]:
         ),
         e.RootKeyMade(vkey="example.org/ceremony-room+00+B", software=True, wrapped="AAEC", wrapping_id="33" * 16),
         e.RootSigned(day="2026-09-21", size=3, root=SHA, key="00ff00ff", note="a\n3\nb\n\n— c d\n"),
+        e.RulesLoaded(sha256=SHA, rules={"pin-failures": SHA}, since=2, added=("pin-failures",)),
+        e.Heartbeat(run_uid="run-1", evaluated=12, next_s=300),
+        e.AlertAcknowledged(alert=3, rule="pin-failures", note="A typing error"),
+        e.DeviceLogCompared(
+            source="device",
+            serial="SIM0001",
+            sha256=SHA,
+            first=1,
+            last=9,
+            until=12,
+            matched=8,
+            findings=("SHADOW-OP: the device signed",),
+        ),
         e.LogChecked(what="background", first=0, last=9, size=10, anchored=-1, result="NOT OK", findings=("GAP: x",)),
+        e.SealKeyInForce(key_id="33" * 16, spki="MHYw"),
+        e.DataKeyMade(data_key="0123456789abcdef", recipient="33" * 16, wrapped="AQID", why="the device was unlocked"),
+        e.DisclosuresErased(order_id="o-1", erased=(e.Erased(entry=3, digest="A" * 43),), why="asked for"),
+        e.LogRotated(
+            segment=0,
+            first=0,
+            last=255,
+            size=300,
+            root=SHA,
+            file="segment-000000.tar.age",
+            sha256=SHA,
+            octets=99,
+            recipient="age1x",
+        ),
+        e.LogPruned(
+            order_id="o-2",
+            first=2,
+            below=256,
+            fingerprint=SHA,
+            segments=(e.SegmentFile(segment=0, first=0, last=255, file="segment-000000.tar.age", sha256=SHA),),
+        ),
     ]
 
 
@@ -282,6 +316,13 @@ def signed_run(log: AuditLog, clock: FixedClock, entries: int = 20) -> None:
     log.checkpoint()
 
 
+_ACTING = (
+    e.GatewayStarted | e.GatewayStopped | e.TimeChangeDeclared | e.DeviceDown | e.DisclosuresErased | e.LogPruned
+    | e.LogRotated
+)  # fmt: skip
+"""What an entry of these kinds would do to the log it stands in."""
+
+
 def make_golden(folder: Path) -> None:
     """golden.db: every kind of event once in a clean, signed run of about 300 entries, one full tile."""
     clock = FixedClock()
@@ -291,7 +332,7 @@ def make_golden(folder: Path) -> None:
         log.set_signer(Signer())
         log.append([unlocked()])
         for event in samples():
-            if not isinstance(event, e.GatewayStarted | e.GatewayStopped | e.TimeChangeDeclared | e.DeviceDown):
+            if not isinstance(event, _ACTING):
                 intent_seq = log.size - 1
                 log.append([draft(_with_intent(event, intent_seq), ALICE, src="127.0.0.1:5000")])
         signed_run_tail(log, clock)

@@ -43,6 +43,7 @@ from hsm_console.domain.events.ceremony import (
     StepDone,
     StepMissed,
 )
+from hsm_console.domain.events.detection import AlertAcknowledged, DeviceLogCompared, Heartbeat, RulesLoaded
 from hsm_console.domain.events.log import (
     AlertRaised,
     FoundingKey,
@@ -84,6 +85,7 @@ from hsm_console.domain.people import Actor
 
 __all__ = [
     "ActionRefused",
+    "AlertAcknowledged",
     "AlertRaised",
     "AnyEvent",
     "ApprovalGiven",
@@ -97,6 +99,7 @@ __all__ = [
     "Decision",
     "DeviationRecorded",
     "DeviceDown",
+    "DeviceLogCompared",
     "DeviceUnlockRefused",
     "DeviceUnlocked",
     "DisclosuresErased",
@@ -107,6 +110,7 @@ __all__ = [
     "GatewayStarted",
     "GatewayStopped",
     "HeadCosigned",
+    "Heartbeat",
     "LogChecked",
     "LogCreated",
     "LogExported",
@@ -140,6 +144,7 @@ __all__ = [
     "RootKeyMade",
     "RootSigned",
     "RosterIssued",
+    "RulesLoaded",
     "SealKeyInForce",
     "Seat",
     "SegmentFile",
@@ -159,6 +164,7 @@ AnyEvent = (
     | OrderOpened | OrderDecided | OrderReady | OrderDeclined | OrderStarted | OrderEnded
     | SealKeyInForce | DataKeyMade | DisclosuresErased | LogRotated | LogPruned
     | HeadCosigned | RootKeyMade | RootSigned | LogChecked
+    | RulesLoaded | Heartbeat | AlertAcknowledged | DeviceLogCompared
 )  # fmt: skip
 
 

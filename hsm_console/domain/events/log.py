@@ -104,7 +104,10 @@ class TimeChangeDeclared(Event, frozen=True, kw_only=True, tag="time-change-decl
 
 
 class AlertRaised(Event, frozen=True, kw_only=True, tag="alert-raised"):
-    """A detection rule matched. first, last: the entries it saw; rules_sha256: digest of the rule file."""
+    """A detection rule matched. first, last: the entries it saw; rules_sha256: digest of the rule file.
+
+    text: why, in plain words; todo: what to do; subject: uid of the person whose act it was.
+    """
 
     rule: str
     title: str
@@ -113,3 +116,5 @@ class AlertRaised(Event, frozen=True, kw_only=True, tag="alert-raised"):
     last: int
     text: str = ""
     rules_sha256: str = ""
+    todo: str = ""
+    subject: str = ""

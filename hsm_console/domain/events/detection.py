@@ -1,0 +1,54 @@
+"""Events of threat detection: rules in force, heartbeats, alerts acknowledged, the device's own log held to ours."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from hsm_console.domain.events.base import Event
+
+
+class RulesLoaded(Event, frozen=True, kw_only=True, tag="rules-loaded"):
+    """The rules that watch the log from here on differ from those before.
+
+    rules: id → hex SHA-256 of the rule's file; sha256: digest over all of them; since: the first entry that they judge.
+    """
+
+    sha256: str
+    rules: dict[str, str]
+    since: int
+    added: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+
+
+class Heartbeat(Event, frozen=True, kw_only=True, tag="heartbeat"):
+    """The gateway is alive. evaluated: entries that the rules have judged; next_s: when the next one is due."""
+
+    run_uid: str
+    evaluated: int
+    next_s: int
+
+
+class AlertAcknowledged(Event, frozen=True, kw_only=True, tag="alert-acknowledged"):
+    """Somebody read an alert and says what it was. alert: its entry."""
+
+    alert: int
+    rule: str
+    note: str = ""
+
+
+class DeviceLogCompared(Event, frozen=True, kw_only=True, tag="device-log-compared"):
+    """The device's own log was held against this one. findings: `SHADOW-OP: …`, `PHANTOM-OP: …`, `DEVICE-CHANGED: …`.
+
+    source: read from the device, or a file that the vendor's tool wrote; sha256: of its records; first, last: the
+    device's own numbers; until: the entries of this log that were held against it.
+    """
+
+    source: Literal["device", "file"]
+    serial: str
+    sha256: str
+    first: int
+    last: int
+    until: int
+    matched: int
+    findings: tuple[str, ...] = ()
