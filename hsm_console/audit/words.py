@@ -47,6 +47,7 @@ _FOUND = {
     "not-done": "nothing had been made",
     "partial": "only half of the key pair exists",
     "foreign": "an object is there that nobody asked for",
+    "stopped": "the batch was ended before its last key",
 }
 _ENDS = {
     "none": "for the first time",

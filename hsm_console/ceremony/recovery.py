@@ -25,10 +25,19 @@ Ending = OperationSucceeded | OperationInterrupted
 Found = Literal["not-done", "partial", "foreign"]
 
 
+_MAKING = (Operation.GENERATE, Operation.UNWRAP)
+_UNKNOWN = {
+    Operation.SIGN: "Whether the module signed is not known; no signature was kept or given out.",
+    Operation.CERTIFY: "Whether a certificate was signed is not known; none was kept or given out.",
+    Operation.RECORD_HEAD: "Whether the log's head was written to the token is seen at the next one.",
+    Operation.WRAP: "Whether the module gave the key out is not known; what it gave was not kept.",
+}
+
+
 def expected_ids(intent: Recorded) -> tuple[str, ...]:
     """Hex CKA_IDs of the objects that this intent would make; empty for an operation that makes none."""
     event = intent.event
-    if not isinstance(event, OperationIntended) or event.operation is not Operation.GENERATE:
+    if not isinstance(event, OperationIntended) or event.operation not in _MAKING:
         return ()
     fingerprint = bytes.fromhex(intent.fingerprint)
     return tuple(object_id(fingerprint, index).hex() for index in range(event.count))
@@ -42,15 +51,11 @@ def classify(intent: Recorded, found: Sequence[KeyInfo], *, grade: Grade) -> End
     event = intent.event
     if not isinstance(event, OperationIntended):
         raise ValueError(f"entry {intent.seq} is no intent")
-    if event.operation is Operation.GENERATE:
+    if event.operation in _MAKING:
         return _generated(intent, event, found, grade)
     if event.operation is Operation.DESTROY:
         return _destroyed(intent, event, found)
-    text = {
-        Operation.SIGN: "Whether the module signed is not known; no signature was kept or given out.",
-        Operation.CERTIFY: "Whether a certificate was signed is not known; none was kept or given out.",
-        Operation.RECORD_HEAD: "Whether the log's head was written to the token is seen at the next one.",
-    }[event.operation]
+    text = _UNKNOWN.get(event.operation, "Whether the module did it is not known; nothing was kept or given out.")
     return _interrupted(intent, event, "not-done", text)
 
 
@@ -76,10 +81,11 @@ def _generated(intent: Recorded, event: OperationIntended, found: Sequence[KeyIn
     key = mine[0]
     return OperationSucceeded(
         intent=intent.seq,
-        operation=Operation.GENERATE,
+        operation=event.operation,
         key_id=key.object_id.hex(),
         label=key.label,
         algorithm=key.algorithm,
+        custody=key.custody,
         spki=base64.b64encode(key.spki).decode(),
         fingerprint=hashlib.sha256(key.spki).hexdigest() if key.spki else "",
         attributes=key.attributes,

@@ -20,10 +20,21 @@ class Algorithm(enum.StrEnum):
     ML_DSA_44 = "ml-dsa-44"
     ML_DSA_65 = "ml-dsa-65"
     ML_DSA_87 = "ml-dsa-87"
+    ML_KEM_512 = "ml-kem-512"
     ML_KEM_768 = "ml-kem-768"
     ML_KEM_1024 = "ml-kem-1024"
     SLH_DSA_SHA2_128S = "slh-dsa-sha2-128s"
+    SLH_DSA_SHA2_128F = "slh-dsa-sha2-128f"
+    SLH_DSA_SHA2_192S = "slh-dsa-sha2-192s"
+    SLH_DSA_SHA2_192F = "slh-dsa-sha2-192f"
     SLH_DSA_SHA2_256S = "slh-dsa-sha2-256s"
+    SLH_DSA_SHA2_256F = "slh-dsa-sha2-256f"
+    SLH_DSA_SHAKE_128S = "slh-dsa-shake-128s"
+    SLH_DSA_SHAKE_128F = "slh-dsa-shake-128f"
+    SLH_DSA_SHAKE_192S = "slh-dsa-shake-192s"
+    SLH_DSA_SHAKE_192F = "slh-dsa-shake-192f"
+    SLH_DSA_SHAKE_256S = "slh-dsa-shake-256s"
+    SLH_DSA_SHAKE_256F = "slh-dsa-shake-256f"
     OTHER = "other"  # found in a token, made by another tool; the console never makes or uses one
 
     @property
@@ -38,6 +49,18 @@ class Algorithm(enum.StrEnum):
     def is_ec(self) -> bool:
         return self.value.startswith("ec-")
 
+    @property
+    def is_kem(self) -> bool:
+        return self.value.startswith("ml-kem-")
+
+    @property
+    def is_slh_dsa(self) -> bool:
+        return self.value.startswith("slh-dsa-")
+
+    @property
+    def is_post_quantum(self) -> bool:
+        return self.value.startswith(("ml-", "slh-"))
+
 
 class Usage(enum.StrEnum):
     """What a key may do. A key gets only what its purpose needs (HSM 1.3: 'all true' is refused by vendors)."""
@@ -46,6 +69,27 @@ class Usage(enum.StrEnum):
     ENCRYPT = "encrypt"
     WRAP = "wrap"
     DERIVE = "derive"
+
+
+class Custody(enum.StrEnum):
+    """Where a private key lies."""
+
+    DEVICE = "device"  # in the module, never outside it
+    SOFTWARE_WRAPPED = "software-wrapped"  # encrypted under a key of the module; used in memory, then overwritten
+
+    @property
+    def meaning(self) -> str:
+        return _CUSTODY[self]
+
+
+_CUSTODY = {
+    Custody.DEVICE: "The private key lies in the module and is used there.",
+    Custody.SOFTWARE_WRAPPED: (
+        "This is a software key. The module does not know this algorithm: the private key is stored only encrypted "
+        "under a key that cannot leave the module, is decrypted into the memory of the driver's process for each "
+        "use, and is overwritten there afterwards as far as Python allows."
+    ),
+}
 
 
 class SignMechanism(enum.StrEnum):
@@ -124,6 +168,8 @@ class KeyAttributes(msgspec.Struct, frozen=True, kw_only=True):
 class KeyInfo(msgspec.Struct, frozen=True, kw_only=True):
     """A key in a token. spki: SubjectPublicKeyInfo DER (RFC 5280), empty for secret keys.
 
+    For a software key `attributes` are those of the module's key that it is encrypted under.
+
     Several objects may carry one label or (after a foreign tool) one id: the caller decides what that means.
     """
 
@@ -132,6 +178,7 @@ class KeyInfo(msgspec.Struct, frozen=True, kw_only=True):
     algorithm: Algorithm
     spki: bytes = b""
     attributes: KeyAttributes = KeyAttributes()
+    custody: Custody = Custody.DEVICE
 
 
 class DeviceInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,6 +196,7 @@ class DeviceInfo(msgspec.Struct, frozen=True, kw_only=True):
     mechanisms: tuple[str, ...] = ()
     algorithms: tuple[Algorithm, ...] = ()
     sign_mechanisms: tuple[SignMechanism, ...] = ()
+    software_algorithms: tuple[Algorithm, ...] = ()
     limits: dict[str, int] = {}
     user_pin_low: bool = False
     user_pin_final_try: bool = False

@@ -19,7 +19,7 @@ from hsm_console.ceremony import fold
 from hsm_console.ceremony import state as st
 from hsm_console.domain import events as ev
 from hsm_console.domain.events import Operation, Recorded
-from hsm_console.domain.keys import Grade, KeyAttributes
+from hsm_console.domain.keys import Custody, Grade, KeyAttributes
 from hsm_console.domain.people import Role
 from hsm_console.gateway.order_rows import Orders
 
@@ -42,6 +42,7 @@ class KeyRow(msgspec.Struct, frozen=True, kw_only=True):
     purpose: str = ""
     certificate: str = ""
     state: str = "active"
+    custody: Custody = Custody.DEVICE
 
 
 class PersonRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,7 +122,7 @@ class Keys:
             self._operation(conn, recorded, event)
 
     def _operation(self, conn: sqlite3.Connection, recorded: Recorded, event: ev.OperationSucceeded) -> None:
-        if event.operation is Operation.GENERATE:
+        if event.operation in (Operation.GENERATE, Operation.UNWRAP):
             _put_key(conn, _new_key(recorded, event))
             return
         known = key(conn, event.key_id)
@@ -158,6 +159,7 @@ def _new_key(recorded: Recorded, event: ev.OperationSucceeded) -> KeyRow:
         seq=recorded.seq,
         created_ms=recorded.time_ms,
         ceremony_id=event.ceremony_id,
+        custody=event.custody,
     )
 
 
@@ -243,6 +245,8 @@ class Intents:
             )
         elif isinstance(event, ev.OperationSucceeded | ev.OperationFailed | ev.OperationInterrupted):
             row = intent(conn, event.intent)
+            if isinstance(event, ev.OperationSucceeded) and not event.last:
+                return  # one key of a batch; the intent goes on
             if row is not None and row.ended < 0:
                 ending = str(event.__struct_config__.tag)
                 self._put(conn, msgspec.structs.replace(row, ended=recorded.seq, ending=ending))

@@ -6,7 +6,7 @@ import enum
 from typing import Literal
 
 from hsm_console.domain.events.base import Event
-from hsm_console.domain.keys import Algorithm, Grade, KeyAttributes, Usage
+from hsm_console.domain.keys import Algorithm, Custody, Grade, KeyAttributes, Usage
 
 
 class Operation(enum.StrEnum):
@@ -15,12 +15,21 @@ class Operation(enum.StrEnum):
     CERTIFY = "certify"
     DESTROY = "destroy"
     RECORD_HEAD = "record-head"
+    VERIFY = "verify"
+    ENCRYPT = "encrypt"
+    DECRYPT = "decrypt"
+    DERIVE = "derive"
+    RANDOM = "random"
+    WRAP = "wrap"
+    UNWRAP = "unwrap"
 
 
 class OperationIntended(Event, frozen=True, kw_only=True, tag="operation-intended"):
-    """Durable before the HSM is called. For GENERATE the object's CKA_ID derives from this entry's SHA-256.
+    """Durable before the HSM is called. For GENERATE and UNWRAP the object's CKA_ID derives from this entry's SHA-256.
 
-    key_id: hex CKA_ID of an existing key the operation uses; input_sha256: digest of what is signed.
+    key_id: hex CKA_ID of an existing key the operation uses; under: of the wrapping key; input_sha256: digest of what
+    is signed, verified, encrypted, decrypted or unwrapped. count: how many keys a batch makes; `label` gives the name
+    of each ({n}: its number, the first is `first`); length: octets of RANDOM and DERIVE.
     """
 
     operation: Operation
@@ -35,10 +44,17 @@ class OperationIntended(Event, frozen=True, kw_only=True, tag="operation-intende
     step: str = ""
     attempt: int = 1
     count: int = 1
+    under: str = ""
+    extractable: bool = False
+    length: int = 0
+    first: int = 1
 
 
 class OperationSucceeded(Event, frozen=True, kw_only=True, tag="operation-succeeded"):
-    """intent: sequence number of the intent. spki, signature, certificate: base64. recovered: found after a crash."""
+    """intent: sequence number of the intent. spki, signature, certificate: base64. recovered: found after a crash.
+
+    index: which key of a batch; last: the intent ends with this entry. custody: where the private key lies.
+    """
 
     intent: int
     operation: Operation
@@ -55,6 +71,9 @@ class OperationSucceeded(Event, frozen=True, kw_only=True, tag="operation-succee
     ceremony_id: str = ""
     step: str = ""
     recovered: bool = False
+    index: int = 0
+    last: bool = True
+    custody: Custody = Custody.DEVICE
 
 
 class OperationFailed(Event, frozen=True, kw_only=True, tag="operation-failed"):
@@ -72,12 +91,13 @@ class OperationFailed(Event, frozen=True, kw_only=True, tag="operation-failed"):
 class OperationInterrupted(Event, frozen=True, kw_only=True, tag="operation-interrupted"):
     """After a crash or a killed worker: what was found of an open intent. Ends the intent.
 
-    found: `not-done`, `partial` (half a pair), `foreign` (id present, but not what was asked for).
+    found: `not-done`, `partial` (half a pair), `foreign` (id present, but not what was asked for), `stopped` (a batch
+    that somebody ended before its last key; every key that was made has an entry of its own).
     """
 
     intent: int
     operation: Operation
-    found: Literal["not-done", "partial", "foreign"]
+    found: Literal["not-done", "partial", "foreign", "stopped"]
     text: str
     ceremony_id: str = ""
     step: str = ""

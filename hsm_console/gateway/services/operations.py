@@ -143,6 +143,7 @@ class Operations:
             key_id=wanted.hex(),
             label=made.label,
             algorithm=made.algorithm,
+            custody=made.custody,
             spki=base64.b64encode(made.spki).decode(),
             fingerprint=hashlib.sha256(made.spki).hexdigest(),
             attributes=attributes,

@@ -1,0 +1,61 @@
+"""One operation outside a ceremony, by the rule of the house: intent durable, call, outcome durable (invariant 1)."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from typing import TypeVar
+
+from hsm_console.domain import events as ev
+from hsm_console.domain.errors import ConsoleError
+from hsm_console.domain.events import Draft, Recorded
+from hsm_console.gateway.core import Core, placed
+from hsm_console.gateway.sessions import Session
+
+T = TypeVar("T")
+Act = Callable[[Recorded], tuple[ev.OperationSucceeded, T]]
+Expect = Callable[[sqlite3.Connection], None]
+
+
+def perform(
+    core: Core,
+    session: Session,
+    intent: ev.OperationIntended,
+    act: Act[T],
+    *,
+    correlation: str = "",
+    expect: Expect | None = None,
+) -> tuple[Recorded, T]:
+    """Announce, act, record. Returns the outcome's entry and what `act` made. expect: looked at with the intent.
+
+    Raises what `act` raises: then the failure is recorded first. When the device is gone the intent stays open: what
+    became of it is found out at the next unlock, never guessed here.
+    """
+    draft = Draft(event=intent, actor=session.actor, correlation=correlation)
+    (announced,) = core.log.append([placed(draft, session)], expect=expect)
+    try:
+        event, made = act(announced)
+    except ConsoleError as error:
+        if core.device.unlocked:
+            _append(core, session, announced, failure(announced, error))
+        raise
+    return _append(core, session, announced, event), made
+
+
+def _append(core: Core, session: Session, announced: Recorded, event: ev.AnyEvent) -> Recorded:
+    draft = Draft(event=event, actor=session.actor, correlation=announced.correlation)
+    (recorded,) = core.log.append([placed(draft, session)])
+    return recorded
+
+
+def failure(announced: Recorded, error: ConsoleError) -> ev.OperationFailed:
+    intent = announced.event
+    assert isinstance(intent, ev.OperationIntended)  # noqa: S101 - it was made above
+    problem = error.problem
+    return ev.OperationFailed(
+        intent=announced.seq,
+        operation=intent.operation,
+        code=problem.code,
+        text=problem.what,
+        ckr=problem.details.get("ckr", ""),
+    )
