@@ -1,18 +1,17 @@
 """The background side of a device: a queue by priority, retries for what may be repeated, and a watch on its health.
 
-One thread per pool waits on the worker (a worker answers one call at a time). Ceremonies come before signatures,
-signatures before bulk work, health checks last; but nothing starves: a job's turn comes nearer with every job that
+As many threads as the worker has lanes take calls from the queue. The log's own signatures come first, then
+ceremonies, signatures, bulk work, health checks; but nothing starves: a job's turn comes nearer with every job that
 passed it. Key generation, login, destruction and writing are never repeated (DESIGN 4, invariant 7).
 """
 
 from __future__ import annotations
 
 import contextlib
-import enum
 import itertools
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -20,56 +19,20 @@ import msgspec
 import tenacity
 
 from hsm_console.domain.errors import ConsoleError, DeviceError, EnvironmentFault, Problem
-from hsm_console.domain.keys import DeviceInfo
+from hsm_console.hsm.breaker import Breaker
+from hsm_console.hsm.health import Health, Status, examined, health_of
+from hsm_console.hsm.jobs import REPEATABLE, Job, Priority
+from hsm_console.hsm.lease import SECONDS, Lease
+from hsm_console.hsm.metrics import Metrics
 from hsm_console.hsm.worker import HsmClient
 
+__all__ = ["REPEATABLE", "DevicePool", "Health", "Priority", "Status"]
 T = TypeVar("T")
 
-REPEATABLE = frozenset(
-    {"describe", "find", "attributes", "sign", "verify", "encrypt", "decrypt", "wrap", "derive", "random", "read_data"}
-)
 # What another try may cure. A closed worker stays closed: nobody logs in again without a person.
 _PASSING = frozenset({"device-busy", "device-failed", "session-lost"})
-_HEALTH_BYTES = 32
-
-
-class Priority(enum.IntEnum):
-    """Smaller goes first. The distance is how many later jobs of the better kind may pass."""
-
-    CEREMONY = 0
-    SIGNING = 8
-    BULK = 64
-    HEALTH = 256
-
-
-class Health(enum.StrEnum):
-    """UP: the last check passed. DEGRADED: one check failed, or the device is slow. DOWN: no worker, or two failed."""
-
-    UP = "up"
-    DEGRADED = "degraded"
-    DOWN = "down"
-
-
-class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of the device. checked_ms: Unix time of the last check; took_ms: how long it took."""
-
-    health: Health
-    logged_in: bool
-    waiting: int
-    checked_ms: int = 0
-    took_ms: float = 0.0
-    info: DeviceInfo | None = None
-    problem: Problem | None = None
-
-
-class _Job:
-    __slots__ = ("call", "future", "repeatable", "turn")
-
-    def __init__(self, call: Callable[[HsmClient], Any], turn: int, *, repeatable: bool) -> None:
-        self.call = call
-        self.turn = turn
-        self.repeatable = repeatable
-        self.future: Future[Any] = Future()
+MOST_WAITING = 1024
+SLOW_MS = 1000.0
 
 
 class DevicePool:
@@ -77,6 +40,7 @@ class DevicePool:
 
     tries, wait_s: how often and how long apart a repeatable call is tried (exponential with jitter).
     watch_s: seconds between health checks; 0 switches the watch off (then `check` is called by the owner).
+    on_change: health changed; on_end: the worker ended by itself; with a watch a new worker, locked, is started then.
     """
 
     def __init__(
@@ -86,64 +50,110 @@ class DevicePool:
         tries: int = 3,
         wait_s: float = 0.05,
         watch_s: float = 0.0,
-        slow_ms: float = 1000.0,
         on_change: Callable[[Status], None] | None = None,
+        on_end: Callable[[], None] | None = None,
+        breaker: Breaker | None = None,
     ) -> None:
         self.client = client
+        self.breaker = breaker or Breaker()
+        self.metrics = Metrics()
         self._retry = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(tries),
             wait=tenacity.wait_random_exponential(multiplier=wait_s, max=2.0),
             retry=tenacity.retry_if_exception(_may_pass),
             reraise=True,
         )
-        self._slow_ms = slow_ms
-        self._on_change = on_change
+        self._on_change, self._on_end = on_change, on_end
         self._condition = threading.Condition()
-        self._jobs: list[_Job] = []
+        self._jobs: list[Job] = []
+        self._running: list[Job] = []
+        self._lease: Lease | None = None
+        self._held: dict[int, Lease] = {}
         self._numbers = itertools.count()
         self._closed = False
-        self._failures = 0
+        self._worker_ended = False
         self._status = Status(health=Health.UP, logged_in=client.logged_in, waiting=0)
-        self._thread = threading.Thread(target=self._work, name="device", daemon=True)
-        self._thread.start()
+        self._told = Health.UP
+        self.lanes = int(getattr(client, "lanes", 1))
+        self._threads = [threading.Thread(target=self._work, name="device", daemon=True) for _ in range(self.lanes)]
+        for thread in self._threads:
+            thread.start()
         self._watch_s = watch_s
+        self._watcher = threading.Thread(target=self._watch, name="device-watch", daemon=True)
         if watch_s:
-            threading.Thread(target=self._watch, name="device-watch", daemon=True).start()
+            client.on_end = self._ended
+            self._watcher.start()
 
     def submit(self, method: str, *arguments: Any, priority: Priority = Priority.SIGNING, **named: Any) -> Future[Any]:
         """Queue one call of the port by its name; the future has its answer or its ConsoleError.
 
-        A job that was not begun can be cancelled. Raises DeviceError `device-closed` after `close`.
+        A job that was not begun can be cancelled. Raises DeviceError `device-closed` after `close`, `device-busy` when
+        too many wait, `device-resting` and `device-latched` while the device is left alone, `lease-expired`.
         """
-        function = getattr(HsmClient, method)
-        return self._queue(
-            lambda client: function(client, *arguments, **named), priority, repeatable=method in REPEATABLE
+        call = Job(
+            method,
+            lambda client: getattr(client, method)(*arguments, **named),
+            repeatable=method in REPEATABLE,
         )
+        return self._queue(call, priority)
 
     def run(self, method: str, *arguments: Any, priority: Priority = Priority.SIGNING, **named: Any) -> Any:
         """Queue one call and wait for its answer. Raises what the call raises."""
         return self.submit(method, *arguments, priority=priority, **named).result()
 
     def together(self, work: Callable[[HsmClient], T], *, priority: Priority = Priority.CEREMONY) -> Future[T]:
-        """Several calls that nothing may come between (generate and read back). Never repeated."""
-        return self._queue(work, priority, repeatable=False)
+        """Several calls that nothing of this lane may come between (generate and read back). Never repeated."""
+        return self._queue(Job("together", work, repeatable=False), priority)
+
+    @contextlib.contextmanager
+    def lease(self, what: str, seconds: float = SECONDS) -> Iterator[None]:
+        """Keep the device for this thread's calls until the block ends or the time is over.
+
+        Waits for a lease before it and for calls that are under way. Only the log's signatures pass.
+        """
+        me = threading.get_ident()
+        if me in self._held:
+            yield  # within its own lease
+            return
+        with self._condition:
+            while self._lease is not None and self._lease.in_force and not self._closed:
+                self._condition.wait(max(0.001, self._lease.until - time.monotonic()))
+            mine = self._lease = self._held[me] = Lease(me, what, seconds)
+            while any(job.owner != me and job.priority is not Priority.LOG for job in self._running):
+                self._condition.wait(1.0)
+        try:
+            yield
+        finally:
+            with self._condition:
+                del self._held[me]
+                mine.ended = True
+                if self._lease is mine:
+                    self._lease = None
+                self._condition.notify_all()
 
     @property
     def status(self) -> Status:
         with self._condition:
+            lease = self._lease
             return msgspec.structs.replace(
-                self._status, waiting=len(self._jobs), logged_in=self.client.logged_in, health=self._health()
+                self._status,
+                waiting=len(self._jobs),
+                logged_in=self.client.logged_in,
+                health=self._health(),
+                busy_with=lease.what if lease is not None and lease.in_force else "",
             )
 
     def check(self) -> Status:
         """Describe the token and draw 32 random bytes, behind all other work. Never raises."""
+        job = Job("health", self._examine, repeatable=False)
         with contextlib.suppress(ConsoleError):
-            self._queue(self._examine, Priority.HEALTH, repeatable=False).result()
+            self._queue(job, Priority.HEALTH).result()
+        self._tell()
         return self.status
 
     def respawn(self) -> None:
         """Start a new worker, locked. Raises what opening raises."""
-        self._queue(lambda client: client.respawn(), Priority.CEREMONY, repeatable=False).result()
+        self._queue(Job("respawn", lambda client: client.respawn(), repeatable=False), Priority.CEREMONY).result()
         self.check()
 
     def close(self) -> None:
@@ -155,73 +165,120 @@ class DevicePool:
         for job in left:
             if job.future.set_running_or_notify_cancel():
                 job.future.set_exception(_closed())
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
+        self.client.on_end = None
         self.client.close()
 
-    def _queue(self, call: Callable[[HsmClient], Any], priority: Priority, *, repeatable: bool) -> Future[Any]:
+    def _queue(self, job: Job, priority: Priority) -> Future[Any]:
         with self._condition:
             if self._closed:
                 raise _closed()
-            job = _Job(call, next(self._numbers) + int(priority), repeatable=repeatable)
+            if job.owner in self._held:
+                self._held[job.owner].require()
+            if len(self._jobs) >= MOST_WAITING:
+                raise _overrun(len(self._jobs))
+            if priority is not Priority.HEALTH and job.method != "respawn":
+                self.breaker.enter()
+            job.priority = priority
+            job.turn = next(self._numbers) + int(priority)
             self._jobs.append(job)
-            self._condition.notify()
+            self._condition.notify_all()
             return job.future
 
-    def _next(self) -> _Job | None:
+    def _next(self) -> Job | None:
         with self._condition:
-            while not self._jobs and not self._closed:
-                self._condition.wait()
-            if not self._jobs:
-                return None
-            job = min(self._jobs, key=lambda each: each.turn)
-            self._jobs.remove(job)
-            return job
+            while True:
+                job = min(filter(self._eligible, self._jobs), key=lambda each: each.turn, default=None)
+                if job is not None:
+                    self._jobs.remove(job)
+                    self._running.append(job)
+                    return job
+                if self._closed:
+                    return None
+                lease = self._lease if self._jobs else None
+                self._condition.wait(max(0.001, lease.until - time.monotonic()) if lease is not None else None)
+
+    def _eligible(self, job: Job) -> bool:
+        lease = self._lease
+        if lease is None or not lease.in_force:
+            return True
+        return lease.holder == job.owner or job.priority is Priority.LOG
 
     def _work(self) -> None:
         while (job := self._next()) is not None:
-            if not job.future.set_running_or_notify_cancel():
-                continue
             try:
-                answer = self._retry(job.call, self.client) if job.repeatable else job.call(self.client)
-            except BaseException as error:  # noqa: BLE001  # whoever waits on the future gets it, whatever it is
-                job.future.set_exception(error)
-            else:
-                job.future.set_result(answer)
+                if job.future.set_running_or_notify_cancel():
+                    self._perform(job)
+            finally:
+                with self._condition:
+                    self._running.remove(job)
+                    self._condition.notify_all()
+
+    def _perform(self, job: Job) -> None:
+        try:
+            answer = self._retry(job.call, self.client) if job.repeatable else job.call(self.client)
+        except BaseException as error:  # noqa: BLE001  # whoever waits on the future gets it, whatever it is
+            self.metrics.note(job.method, job.age_ms, failed=True)
+            if job.method != "health":
+                self.breaker.failed(error.problem.code if isinstance(error, ConsoleError) else "")
+            job.future.set_exception(error)
+        else:
+            self.metrics.note(job.method, job.age_ms, failed=False)
+            if job.method not in ("health", "respawn", "together"):
+                self.breaker.succeeded()
+            job.future.set_result(answer)
 
     def _examine(self, client: HsmClient) -> None:
-        began = time.monotonic()
-        info, problem = self._status.info, None
-        try:
-            info = client.describe()
-            client.random(_HEALTH_BYTES)
-            self._failures = 0
-        except ConsoleError as error:
-            problem = error.problem
-            self._failures += 1
-        took_ms = (time.monotonic() - began) * 1000
+        found = examined(client, self._status)
         with self._condition:
-            before = self._status
-            self._status = msgspec.structs.replace(
-                before, checked_ms=time.time_ns() // 1_000_000, took_ms=took_ms, info=info, problem=problem
-            )
-            self._status = msgspec.structs.replace(self._status, health=self._health())
-            after = self._status
-        if self._on_change and after.health is not before.health:
-            self._on_change(after)
+            self._status = found
+        if found.problem is None:
+            self.breaker.succeeded()
+        else:
+            self.breaker.failed(found.problem.code)
+        self._tell()
+
+    def _tell(self) -> None:
+        with self._condition:
+            health = self._health()
+            changed, self._told = health is not self._told, health
+            if changed:
+                self._status = msgspec.structs.replace(self._status, changed_ms=time.time_ns() // 1_000_000)
+        if changed and self._on_change:
+            self._on_change(self.status)
 
     def _health(self) -> Health:
-        if not self.client.alive or self._failures > 1:
-            return Health.DOWN
-        if self._failures or self._status.took_ms > self._slow_ms:
-            return Health.DEGRADED
-        return Health.UP
+        return health_of(self._status, self.breaker.phase, alive=self.client.alive, slow_ms=SLOW_MS)
+
+    def _ended(self) -> None:
+        with self._condition:
+            self._worker_ended = True
+            self._condition.notify_all()
 
     def _watch(self) -> None:
         while True:
             with self._condition:
-                if self._condition.wait_for(lambda: self._closed, timeout=self._watch_s):
+                self._condition.wait_for(lambda: self._closed or self._worker_ended, timeout=self._watch_s)
+                if self._closed:
                     return
+                ended, self._worker_ended = self._worker_ended, False
+            if ended:
+                self._tell()
+                if self._on_end is not None:
+                    self._on_end()
+            self._revive()
             self.check()
+
+    def _revive(self) -> None:
+        """A new worker, locked, when there is none and the breaker allows another try."""
+        if self.client.alive:
+            return
+        try:
+            self.breaker.enter()
+            self._queue(Job("respawn", lambda client: client.respawn(), repeatable=False), Priority.CEREMONY).result()
+        except ConsoleError:
+            return  # the next watch tries again; the breaker counts
 
 
 def _may_pass(error: BaseException) -> bool:
@@ -234,5 +291,15 @@ def _closed() -> DeviceError:
             code="device-closed",
             what="The device was disconnected before this could be done.",
             todo="Connect the device again and unlock it.",
+        )
+    )
+
+
+def _overrun(waiting: int) -> DeviceError:
+    return DeviceError(
+        Problem(
+            code="device-busy",
+            what=f"{waiting} calls wait for the device already; this one was not put behind them.",
+            todo="Wait a moment, then do it again.",
         )
     )
