@@ -26,6 +26,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "workspace": ("hsm_console.cli.workspace", "found a workspace; enrol, revoke and list its people"),
     "ceremony": ("hsm_console.cli.ceremony", "lint, print, rehearse, run and look at ceremonies"),
     "audit": ("hsm_console.cli.audit", "verify, export and report the audit log"),
+    "order": ("hsm_console.cli.order", "ask for, decide about and carry out what needs a quorum"),
     "receipt": ("hsm_console.cli.receipt", "verify printed or saved receipts"),
     "adapter": ("hsm_console.cli.adapter", "list, probe and examine adapters for HSMs"),
     "rebuild": ("hsm_console.cli.rebuild", "make the tables of a workspace anew from its log"),

@@ -67,6 +67,7 @@ class Gateway:
         self._server = server
         self._closing = tuple(closing)
         self.starting: tuple[Callable[[], None], ...] = ()
+        self.orders: Orders
         self.held = contextlib.ExitStack()
         self._run = run
         self.rendezvous: Rendezvous | None = None
@@ -277,7 +278,7 @@ def _serve(core: Core, run: Path, listen: str) -> Gateway:
     core.sessions.drop = server.drop
     evidence.complete_all()
     gateway = Gateway(core, server, (orders.close, auditing.close, reporting.close), run)
-    gateway.starting = (orders.settle,)
+    gateway.starting, gateway.orders = (orders.settle,), orders
     return gateway
 
 
