@@ -37,6 +37,8 @@ def _erase(conn: sqlite3.Connection, event: DisclosuresErased) -> None:
 
 def _prune(conn: sqlite3.Connection, event: LogPruned) -> None:
     """Bodies go, tiles stay. The trigger that refuses it is taken away and put back in the same transaction."""
+    if event.below <= event.first:
+        return
     last = conn.execute("SELECT body FROM entry WHERE seq = ?", (event.below - 1,)).fetchone()
     if last is None or hashlib.sha256(last[0]).hexdigest() != event.fingerprint or event.below % tiles.WIDTH:
         _changed(f"entry {event.below - 1} is not the one that the order names")
