@@ -29,6 +29,7 @@ MEMBERS: dict[type[e.Event], dict[str, tuple[str, ...]]] = {
     e.SignedOff: {"because": (FREE_TEXT,), "statement": (FREE_TEXT,)},
     e.CeremonyPaused: {"why": (FREE_TEXT,)},
     e.CeremonyClosed: {"text": (NAMES, FREE_TEXT)},
+    e.AlertAcknowledged: {"note": (FREE_TEXT,)},
     e.OrderDecided: {"because": (FREE_TEXT,), "statement": (FREE_TEXT,)},
 }
 # facts of a step: by the kind of step, and these by their own names

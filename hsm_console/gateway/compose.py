@@ -36,6 +36,7 @@ from hsm_console.gateway.openapi import document
 from hsm_console.gateway.routes import table
 from hsm_console.gateway.server import GatewayServer
 from hsm_console.gateway.services.access import Access
+from hsm_console.gateway.services.alerts import Alerts
 from hsm_console.gateway.services.auditing import Auditing
 from hsm_console.gateway.services.ceremonies import Ceremonies
 from hsm_console.gateway.services.evidence import Evidence
@@ -52,7 +53,7 @@ from hsm_console.pki.authority import load_certificate
 from hsm_console.policy import environment as environments
 
 TICK_SECONDS = 1.0
-POLLED = ("/v1/audit/head", "/v1/device", "/v1/health")  # a screen left alone asks these for ever
+POLLED = ("/v1/audit/head", "/v1/alerts", "/v1/device", "/v1/health")  # a screen left alone asks these for ever
 _REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found",
             405: "Method Not Allowed", 409: "Conflict", 413: "Content Too Large", 422: "Unprocessable Content",
             500: "Internal Server Error", 502: "Bad Gateway", 503: "Service Unavailable"}  # fmt: skip
@@ -247,6 +248,7 @@ def _serve(core: Core, run: Path, listen: str) -> Gateway:
     ceremonies = Ceremonies(core, evidence)
     access, auditing, reporting = Access(core), Auditing(core, receipts), Reporting(core, receipts)
     people, orders = People(core), Orders(core)
+    alerts = Alerts(core)
 
     def after_unlock() -> None:
         ceremonies.recover()
@@ -254,7 +256,7 @@ def _serve(core: Core, run: Path, listen: str) -> Gateway:
 
     core.device.recover = after_unlock
     routes = table(access, ceremonies, evidence, Scripts(evidence), Keys(core), people, auditing)
-    routes += reporting.routes() + orders.routes()
+    routes += reporting.routes() + orders.routes() + alerts.routes()
     access.document = document(routes)
     app = App(
         routes,

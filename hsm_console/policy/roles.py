@@ -33,6 +33,9 @@ class Action(enum.StrEnum):
     EXPORT_EVIDENCE = "export-evidence"
     READ_ORDERS = "read-orders"
     TAKE_PART_IN_ORDERS = "take-part-in-orders"
+    READ_ALERTS = "read-alerts"
+    ACKNOWLEDGE_ALERT = "acknowledge-alert"
+    COMPARE_DEVICE_LOG = "compare-device-log"
     USE_KEYS = "use-keys"
     VERIFY_SIGNATURE = "verify-signature"
 
@@ -43,6 +46,7 @@ _READING = frozenset(
         Action.READ_KEYS,
         Action.READ_PEOPLE,
         Action.ISSUE_RECEIPT,
+        Action.READ_ALERTS,
         Action.READ_ORDERS,
         Action.VERIFY_SIGNATURE,
     }
@@ -60,6 +64,8 @@ _GRANTS: dict[Role, frozenset[Action]] = {
         Action.READ_LOG,
         Action.VERIFY_LOG,
         Action.EXPORT_EVIDENCE,
+        Action.ACKNOWLEDGE_ALERT,
+        Action.COMPARE_DEVICE_LOG,
         Action.USE_KEYS,
     },
     Role.CUSTODIAN: _READING | _ORDERING | {Action.ANSWER_STEP, Action.LOCK_DEVICE},
@@ -67,7 +73,14 @@ _GRANTS: dict[Role, frozenset[Action]] = {
     Role.WITNESS: _READING | {Action.ANSWER_STEP, Action.READ_LOG, Action.VERIFY_LOG},
     Role.AUDITOR: _READING
     | _ORDERING
-    | {Action.ANSWER_STEP, Action.READ_LOG, Action.VERIFY_LOG, Action.EXPORT_EVIDENCE},
+    | {
+        Action.ANSWER_STEP,
+        Action.READ_LOG,
+        Action.VERIFY_LOG,
+        Action.EXPORT_EVIDENCE,
+        Action.ACKNOWLEDGE_ALERT,
+        Action.COMPARE_DEVICE_LOG,
+    },
 }
 
 _WORDS: dict[Action, str] = {
@@ -86,6 +99,9 @@ _WORDS: dict[Action, str] = {
     Action.EXPORT_EVIDENCE: "export evidence",
     Action.READ_ORDERS: "look at the orders",
     Action.TAKE_PART_IN_ORDERS: "ask for or decide about an order",
+    Action.READ_ALERTS: "see the alerts",
+    Action.ACKNOWLEDGE_ALERT: "acknowledge an alert",
+    Action.COMPARE_DEVICE_LOG: "compare the log of the HSM with this one",
     Action.USE_KEYS: "use keys",
     Action.VERIFY_SIGNATURE: "verify a signature",
 }

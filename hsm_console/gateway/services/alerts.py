@@ -1,0 +1,128 @@
+"""Alerts over the wire: list, wait, look, acknowledge; the rules in force; the device's own log held to ours."""
+
+from __future__ import annotations
+
+import threading
+
+from hsm_console.domain import events as ev
+from hsm_console.domain.errors import ExitCode, PolicyRefusal, Problem
+from hsm_console.domain.events import Draft
+from hsm_console.domain.messages.alerts import Acknowledge, AlertPage, AlertView, RulesView
+from hsm_console.gateway import alert_rows
+from hsm_console.gateway.app import Call, Route, refused
+from hsm_console.gateway.core import Core
+from hsm_console.gateway.sessions import Session
+from hsm_console.policy.roles import Action
+
+MAX_WAIT_MS = 30_000
+MAX_WAITERS = 6
+NOTE_LENGTH = 500
+
+
+class Alerts:
+    """Handlers under /v1/alerts."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._waiters = threading.BoundedSemaphore(MAX_WAITERS)
+
+    def routes(self) -> tuple[Route, ...]:
+        one = "/v1/alerts/{seq}"
+        return (
+            Route(
+                "GET",
+                "/v1/alerts",
+                self.listed,
+                AlertPage,
+                action=Action.READ_ALERTS,
+                query=("before", "limit", "open", "after", "wait_ms"),
+            ),
+            Route("GET", "/v1/alerts/rules", self.rules, RulesView, action=Action.READ_ALERTS),
+            Route("GET", one, self.show, AlertView, action=Action.READ_ALERTS),
+            Route(
+                "POST",
+                f"{one}/acknowledgement",
+                self.acknowledge,
+                AlertView,
+                body=Acknowledge,
+                action=Action.ACKNOWLEDGE_ALERT,
+            ),
+        )
+
+    def listed(self, call: Call) -> AlertPage:
+        """Alerts, newest first; waits for one whose entry is higher than `after`"""
+        after = call.number("after", -1, least=-1)
+        wait_ms = call.number("wait_ms", 0, most=MAX_WAIT_MS)
+        before = call.number("before", 2**53 - 1, least=0)
+        limit = call.number("limit", 100, least=1, most=1000)
+        only_open = call.number("open", 0, most=1) == 1
+        # A waiting request holds a thread of the pool; when many wait already, the answer comes at once.
+        if wait_ms and self._waiters.acquire(blocking=False):
+            try:
+                self._wait(after, wait_ms)
+            finally:
+                self._waiters.release()
+        with self._core.reading() as conn:
+            rows, more = alert_rows.alerts(conn, before=before, after=after, limit=limit, only_open=only_open)
+            open_count, newest = alert_rows.counts(conn)
+        return AlertPage(rows=rows, open_count=open_count, newest=newest, more=more)
+
+    def _wait(self, after: int, wait_ms: int) -> None:
+        until = self._core.clock.now().boottime_ms + wait_ms
+        while True:
+            size = self._core.log.size
+            with self._core.reading() as conn:
+                if alert_rows.counts(conn)[1] > after:
+                    return
+            left = until - self._core.clock.now().boottime_ms
+            if left <= 0 or self._core.log.wait(size, left / 1000) <= size:
+                return
+
+    def show(self, call: Call) -> AlertView:
+        """One alert"""
+        return self._alert(_seq(call))
+
+    def _alert(self, seq: int) -> AlertView:
+        with self._core.reading() as conn:
+            found = alert_rows.alert(conn, seq)
+        if found is None:
+            raise refused("not-found", f"Entry {seq} is no alert.")
+        return found
+
+    def acknowledge(self, call: Call) -> AlertView:
+        """Say that an alert was looked at, and what it was"""
+        found = self._alert(_seq(call))
+        body: Acknowledge = call.body
+        note = body.note.strip()
+        if not note or len(note) > NOTE_LENGTH:
+            raise refused("note-missing", f"Say in 1 to {NOTE_LENGTH} characters what the alert was.")
+        if found.subject == call.session.person.uid:
+            error = _own(found, call.session)
+            self._core.note_refusal(call.session, "acknowledge-alert", error)
+            raise error
+        if not found.acknowledged_ms:
+            event = ev.AlertAcknowledged(alert=found.seq, rule=found.rule, note=note)
+            self._core.append(call.session, [Draft(event=event, actor=call.session.actor)])
+        return self._alert(found.seq)
+
+    def rules(self, call: Call) -> RulesView:  # noqa: ARG002
+        """The rules that watch the log"""
+        return RulesView(sha256="", rules=(), evaluated=0, size=self._core.log.size)
+
+
+def _own(found: AlertView, session: Session) -> PolicyRefusal:
+    return PolicyRefusal(
+        Problem(
+            code="own-alert",
+            what=f"Alert {found.seq} tells of an act of {session.person.name} herself, who may not put it aside.",
+            todo="Ask another administrator or an auditor to look at it.",
+            exit_code=ExitCode.POLICY,
+        )
+    )
+
+
+def _seq(call: Call) -> int:
+    text = call.params["seq"]
+    if not text.isascii() or not text.isdecimal() or len(text) > 15:
+        raise refused("query-refused", "An alert is named by the number of its entry.")
+    return int(text)
