@@ -86,7 +86,8 @@ class LogReader:
         return bytes(row[0])
 
     def rows(self, before: int | None, limit: int, signed: int, filters: dict[str, str]) -> tuple[list[EntryRow], bool]:
-        """Newest first, seq < before. filters: kind, who (uid or part of the name), text, status, ceremony.
+        """Newest first, seq < before. filters: kind, who (uid or part of the name), text, status, ceremony,
+        since and until (milliseconds since 1970, the second one excluded).
 
         The bool says whether more follow.
         """
@@ -148,6 +149,7 @@ def page(rows: list[EntryRow], size: int, *, more: bool) -> EntryPage:
 
 
 _EXACT = {"kind": "kind", "status": "status", "ceremony": "ceremony_id"}
+_TIMES = {"since": "time_ms >= ?", "until": "time_ms < ?"}
 
 
 def _where(filters: dict[str, str]) -> tuple[list[str], list[object]]:
@@ -159,6 +161,9 @@ def _where(filters: dict[str, str]) -> tuple[list[str], list[object]]:
         if name in _EXACT:
             clauses.append(f"{_EXACT[name]} = ?")
             values.append(text)
+        elif name in _TIMES:
+            clauses.append(_TIMES[name])
+            values.append(_time(text))
         elif name == "who":
             clauses.append("(who_uid = ? OR who LIKE ? ESCAPE '!')")
             values += [text, _like(text)]
@@ -170,11 +175,24 @@ def _where(filters: dict[str, str]) -> tuple[list[str], list[object]]:
                 Problem(
                     code="filter-unknown",
                     what=f"Entries cannot be filtered by “{name}”.",
-                    todo="Filter by kind, who, text, status or ceremony.",
+                    todo="Filter by kind, who, text, status, ceremony, since or until.",
                     exit_code=ExitCode.USAGE,
                 )
             )
     return clauses, values
+
+
+def _time(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or len(text) > 15:
+        raise InputError(
+            Problem(
+                code="filter-unreadable",
+                what="A time to filter by is a whole number of milliseconds since 1970.",
+                todo="Choose the days again.",
+                exit_code=ExitCode.USAGE,
+            )
+        )
+    return int(text)
 
 
 def _like(text: str) -> str:

@@ -11,11 +11,17 @@ from hsm_console.domain.messages.ceremony import ReceiptView
 RECEIPT_FORMS = ("pdf", "png", "tlog-proof")
 
 
-def entries(
-    session: Session, *, before: int | None = None, limit: int = 100, kind: str = "", who: str = "", text: str = ""
-) -> EntryPage:
-    """Newest first. before: sequence number below which to go on. The look itself is recorded."""
-    wanted = {"limit": str(limit), "kind": kind, "who": who, "text": text}
+FILTERS = ("kind", "who", "text", "status", "ceremony", "since", "until")
+
+
+def entries(session: Session, *, before: int | None = None, limit: int = 100, **filters: str) -> EntryPage:
+    """Newest first. before: sequence number below which to go on. The look itself is recorded.
+
+    filters: some of FILTERS; since and until are milliseconds since 1970 as text, until is excluded.
+    """
+    wanted = {"limit": str(limit)} | {name: filters.pop(name, "") for name in FILTERS}
+    if filters:
+        raise TypeError(f"entries cannot be filtered by {', '.join(filters)}")
     if before is not None:
         wanted["before"] = str(before)
     query = urlencode({name: value for name, value in wanted.items() if value})
@@ -28,6 +34,11 @@ def entry(session: Session, seq: int) -> EntryDetail:
 
 def start_verification(session: Session) -> VerifyProgress:
     return session.call("POST", "/v1/audit/verification", None, VerifyProgress)
+
+
+def stop_verification(session: Session) -> VerifyProgress:
+    """Stop it; it has no result then, and nothing is recorded of it."""
+    return session.call("POST", "/v1/audit/verification/stop", None, VerifyProgress)
 
 
 def verification(session: Session) -> VerifyProgress:

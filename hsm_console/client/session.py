@@ -223,7 +223,7 @@ class Session:
         )
         self.opened = self._agent.ask(request, Opened, OPEN_SECONDS)
 
-    def _connect(self, role: Role | None, *, step_up: bool) -> None:
+    def _connect(self, role: Role | None, *, step_up: bool, watch: bool = False) -> None:
         where = self.address
         request = Connect(
             id=self._agent.new_id(),
@@ -233,7 +233,7 @@ class Session:
             refusals=where.refusals,
         )
         greeting = _decode(_accept(self._agent.ask(request, Relayed, CONNECT_SECONDS)), Greeting)
-        self.greeting = self.call("POST", "/v1/session", LogOn(role=role, step_up=step_up), Greeting)
+        self.greeting = self.call("POST", "/v1/session", LogOn(role=role, step_up=step_up, watch=watch), Greeting)
         if greeting.person != self.greeting.person:
             raise EnvironmentFault(_nonsense("the gateway changed its mind about who is logging on"))
 
@@ -249,6 +249,8 @@ def log_in(
     passphrase: Secret,
     role: Role | None = None,
     step_up: bool = False,  # the contract's order
+    *,
+    watch: bool = False,
 ) -> Session:
     """Open the credential, prove the person to the gateway, and log on. Takes about a second: not on a UI thread.
 
@@ -257,7 +259,7 @@ def log_in(
     session = Session(address)
     try:
         session._open(credential, passphrase)
-        session._connect(role, step_up=step_up)
+        session._connect(role, step_up=step_up, watch=watch)
     except BaseException:
         session._agent.close()
         raise

@@ -24,7 +24,7 @@ from hsm_console.domain.errors import (
     VerificationFailed,
 )
 from hsm_console.gateway.incidents import Incidents
-from hsm_console.gateway.sessions import Session
+from hsm_console.gateway.sessions import Session, only_watches
 from hsm_console.policy.roles import Action
 
 MAX_BODY_BYTES = 24 * 1024 * 1024
@@ -142,6 +142,8 @@ class App:
         session = self._identify(request)
         if not route.before_log_on:
             session.require_logged_on()
+            if getattr(session, "watch", False) and route.method != "GET":
+                raise only_watches()
         if route.action is not None:
             self._authorise(session, route.action, params.get("id", ""))
         body = decode(request.body, route.body) if route.body is not None else None

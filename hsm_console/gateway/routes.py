@@ -8,7 +8,7 @@ from hsm_console.domain.messages import audit, people, session
 from hsm_console.domain.messages import ceremony as msg
 from hsm_console.gateway.app import Route
 from hsm_console.gateway.services.access import Access
-from hsm_console.gateway.services.auditing import Auditing
+from hsm_console.gateway.services.auditing import FILTERS, Auditing
 from hsm_console.gateway.services.ceremonies import Ceremonies
 from hsm_console.gateway.services.evidence import Evidence
 from hsm_console.gateway.services.inventory import Keys, People
@@ -60,9 +60,11 @@ def table(
         Route("POST", "/v1/people/{uid}/revoke", folk.revoke, people.PersonView, body=people.Revoke,
               action=a.REVOKE),
         Route("GET", "/v1/audit/entries", auditing.entries, audit.EntryPage, action=a.READ_LOG,
-              query=("before", "limit", "kind", "who", "text", "status", "ceremony")),
+              query=("before", "limit", *FILTERS)),
         Route("GET", entry, auditing.entry, audit.EntryDetail, action=a.READ_LOG),
         Route("POST", "/v1/audit/verification", auditing.start_verification, audit.VerifyProgress,
+              action=a.VERIFY_LOG),
+        Route("POST", "/v1/audit/verification/stop", auditing.stop_verification, audit.VerifyProgress,
               action=a.VERIFY_LOG),
         Route("GET", "/v1/audit/verification", auditing.verification, audit.VerifyProgress, action=a.VERIFY_LOG),
         Route("GET", "/v1/audit/head", auditing.head, audit.Head, query=("after", "wait_ms")),

@@ -32,6 +32,17 @@ MINUTE_MS = 60_000
 REFUSALS_A_MINUTE = 60
 
 
+def only_watches() -> PolicyRefusal:
+    return PolicyRefusal(
+        Problem(
+            code="only-watching",
+            what="This session was opened only to watch; nothing can be done with it.",
+            todo="Log in at the console itself to do something.",
+            exit_code=ExitCode.POLICY,
+        )
+    )
+
+
 @dataclass(eq=False)
 class Session:
     """One person on one connection. roles: those she acts in; granted: all that the roster gives her."""
@@ -46,6 +57,7 @@ class Session:
     roles: tuple[Role, ...] = ()
     logged_on: bool = False
     step_up: bool = False
+    watch: bool = False
     ended: str = ""
     last_ms: int = 0
     fingerprint: str = field(init=False)
@@ -163,7 +175,7 @@ class Sessions:
             session.require_logged_on()
             return
         session.roles = (wish.role,) if wish.role is not None else session.granted
-        session.step_up = wish.step_up
+        session.step_up, session.watch = wish.step_up, wish.watch
         event = ev.LoggedOn(
             roles=session.roles, certificate_serial=serial_hex(session.certificate), step_up=wish.step_up
         )
@@ -205,7 +217,7 @@ class Sessions:
         """Ends sessions that were idle too long."""
         now = self._clock.now().time_ms
         for session in self.live:
-            if 0 < session.last_ms < now - self._idle_ms:
+            if not session.watch and 0 < session.last_ms < now - self._idle_ms:
                 self.log_off(session, "idle")
                 self.drop(session.connection)
 

@@ -23,7 +23,7 @@ def test_watching_is_no_activity(monkeypatch: Any) -> None:
     monkeypatch.setattr(
         sessions,
         "_meet",
-        lambda *_: type("Met", (), {"last_ms": 0, "connection": "c", "logged_on": True, "ended": ""})(),
+        lambda *_: type("Met", (), {"last_ms": 0, "connection": "c", "logged_on": True, "watch": False, "ended": ""})(),
     )
     sessions.drop = lambda _connection: None
 

@@ -40,10 +40,14 @@ class Greeting(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LogOn(msgspec.Struct, frozen=True, kw_only=True):
-    """POST /v1/session: the role one wants to act in (None: all that the roster grants)."""
+    """POST /v1/session: the role one wants to act in (None: all that the roster grants).
+
+    watch: only to look, for a window that nobody touches: everything but reading is refused, and no idleness ends it.
+    """
 
     role: Role | None = None
     step_up: bool = False
+    watch: bool = False
 
 
 class DeviceState(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,6 +20,7 @@ from hsm_console.gateway.sessions import Session
 MAX_WAIT_MS = 30_000
 MAX_WAITERS = 6
 SAME_LOOK_MS = 60_000
+FILTERS = ("kind", "who", "text", "status", "ceremony", "since", "until")
 _MEDIA = {"pdf": "application/pdf", "png": "image/png", "tlog-proof": "text/plain; charset=utf-8"}
 
 
@@ -36,7 +37,7 @@ class Auditing:
     def entries(self, call: Call) -> EntryPage:
         """A page of entries, newest first"""
         log = self._core.log
-        filters = {name: call.query.get(name, "") for name in ("kind", "who", "text", "status", "ceremony")}
+        filters = {name: call.query.get(name, "") for name in FILTERS}
         before = call.number("before", -1, least=-1)
         page = log.rows(None if before < 0 else before, call.number("limit", 100, least=1, most=1000), **filters)
         if page.rows and self._is_new_look(call, before, filters):
@@ -82,6 +83,10 @@ class Auditing:
         """How far the verification is, or its report"""
         return self._verification.progress
 
+    def stop_verification(self, call: Call) -> VerifyProgress:
+        """Stop the verification; it has no result then"""
+        return self._verification.stop()
+
     def receipt(self, call: Call) -> ReceiptView:
         """Make a receipt for an entry"""
         seq = _seq(call)
@@ -114,10 +119,16 @@ class Verification:
     def start(self, session: Session) -> VerifyProgress:
         with self._lock:
             if not self.progress.running:
+                self._stopping = False
                 self.progress = VerifyProgress(running=True, done=0, of=self._core.log.size)
                 self._thread = threading.Thread(target=self._run, args=(session,), name="verification", daemon=True)
                 self._thread.start()
             return self.progress
+
+    def stop(self) -> VerifyProgress:
+        """Nothing is recorded of a verification that was stopped: it says nothing about the log."""
+        self.close()
+        return self.progress
 
     def close(self) -> None:
         self._stopping = True

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from hsm_console.client import audit, ceremonies, device, keys, people, rendezvous, setup
+from hsm_console.client import audit, ceremonies, device, keys, people, rendezvous, reporting, setup
 from hsm_console.client.session import Session, log_in
 from hsm_console.client.transport import GatewayProcess
 from hsm_console.domain.errors import ConsoleError, EnvironmentFault, PolicyRefusal
@@ -181,6 +181,13 @@ def ask_everything(spy: Any) -> None:
         audit.receipt_file(spy, 1, form)
     with pytest.raises(ValueError, match="one of"):
         audit.receipt_file(spy, 1, "exe")
+    audit.stop_verification(spy)
+    for made in (reporting.listed, lambda s: reporting.report(s, "sox"), lambda s: reporting.export(s, "csv")):
+        made(spy)
+    for of_job in (reporting.job, reporting.stop):
+        of_job(spy, "an id")
+    reporting.piece(spy, "an id", "name.csv", 0)
+    reporting.check_receipt_data(spy, "receipt.png", b"")
 
 
 def test_client_and_gateway_offer_the_same_routes(gateway: GatewayProcess) -> None:
