@@ -30,7 +30,7 @@ from hsm_console.gateway import projections, rosters
 from hsm_console.gateway.app import App, Request
 from hsm_console.gateway.connection import CONNECTION_UID, PEER_DER, SRC
 from hsm_console.gateway.core import Core
-from hsm_console.gateway.device import Device, Opener
+from hsm_console.gateway.device import Device
 from hsm_console.gateway.incidents import Incidents
 from hsm_console.gateway.openapi import document
 from hsm_console.gateway.routes import table
@@ -45,7 +45,10 @@ from hsm_console.gateway.services.orders import Orders
 from hsm_console.gateway.services.receipts import Receipts
 from hsm_console.gateway.services.reporting import Reporting
 from hsm_console.gateway.services.scripts import Scripts
+from hsm_console.gateway.services.standing import Standing
+from hsm_console.gateway.services.witnessing import Witnessing
 from hsm_console.gateway.sessions import Sessions
+from hsm_console.gateway.station import Opener
 from hsm_console.gateway.tls import Identity, TlsContexts
 from hsm_console.gateway.workspace import Home, WorkspaceFile, WorkspaceLock
 from hsm_console.hsm.worker import HsmClient
@@ -68,6 +71,7 @@ class Gateway:
         self._server = server
         self._closing = tuple(closing)
         self.starting: tuple[Callable[[], None], ...] = ()
+        self.ticking: tuple[Callable[[], None], ...] = ()
         self.orders: Orders
         self.held = contextlib.ExitStack()
         self._run = run
@@ -91,7 +95,7 @@ class Gateway:
 
     def tick(self) -> None:
         """Once a second: idle sessions, the 60-second checkpoint, a worker that is gone, the head in the token."""
-        for part in (self.core.sessions.tick, self.core.log.tick, self.core.device.tick):
+        for part in (self.core.sessions.tick, self.core.log.tick, self.core.device.tick, *self.ticking):
             try:
                 part()
             except ConsoleError as error:
@@ -248,6 +252,9 @@ def _serve(core: Core, run: Path, listen: str) -> Gateway:
     ceremonies = Ceremonies(core, evidence)
     access, auditing, reporting = Access(core), Auditing(core, receipts), Reporting(core, receipts)
     people, orders = People(core), Orders(core)
+    standing, witnessing = Standing(core), Witnessing(core)
+    standing.start_up()
+    core.notices.append(standing.problems)
     alerts = Alerts(core)
 
     def after_unlock() -> None:
@@ -257,6 +264,7 @@ def _serve(core: Core, run: Path, listen: str) -> Gateway:
     core.device.recover = after_unlock
     routes = table(access, ceremonies, evidence, Scripts(evidence), Keys(core), people, auditing)
     routes += reporting.routes() + orders.routes() + alerts.routes()
+    routes += standing.routes() + witnessing.routes()
     access.document = document(routes)
     app = App(
         routes,
@@ -279,8 +287,9 @@ def _serve(core: Core, run: Path, listen: str) -> Gateway:
     )
     core.sessions.drop = server.drop
     evidence.complete_all()
-    gateway = Gateway(core, server, (orders.close, auditing.close, reporting.close), run)
-    gateway.starting, gateway.orders = (orders.settle,), orders
+    gateway = Gateway(core, server, (orders.close, auditing.close, reporting.close, standing.close), run)
+    gateway.starting, gateway.orders = (standing.record, orders.settle), orders
+    gateway.ticking += (standing.tick,)
     return gateway
 
 

@@ -21,23 +21,24 @@ from hsm_console.domain.errors import (
     ConsoleError,
     DeviceError,
     EnvironmentFault,
-    ExitCode,
     Problem,
-    VerificationFailed,
 )
 from hsm_console.domain.events import Draft
 from hsm_console.domain.keys import DeviceInfo
 from hsm_console.domain.messages.session import DeviceState
 from hsm_console.domain.people import Actor
 from hsm_console.domain.secret import Secret
+from hsm_console.gateway.device_problems import down, other_history, wrong_serial
 from hsm_console.gateway.log_key import LogSigner
 from hsm_console.gateway.projections import KeyRow
-from hsm_console.hsm.pool import Priority
+from hsm_console.gateway.station import Opener, Station
+from hsm_console.hsm.breaker import Change
+from hsm_console.hsm.pool import Priority, Status
 from hsm_console.hsm.port import Binding, DataObject, Hsm
 from hsm_console.policy.environment import Environment, check_token
 
 ANCHOR_SECONDS = 10.0
-Opener = Callable[[Binding], Hsm]
+Router = Callable[[str, tuple[Any, ...], dict[str, Any], Priority], Any]
 ABSENT = ("token-missing", "module-")  # what is over when the token answers again
 DOWN = ("device-crashed", "device-hung", "device-removed", "device-closed", "worker-closed")
 
@@ -52,9 +53,10 @@ class Device:
         self._log = log
         self._environment = environment
         self._log_key = log_key
-        self._opener = opener
         self._lock = threading.RLock()
-        self._hsm: Hsm | None = None
+        self.station = Station(
+            binding, opener, on_end=self._ended, on_change=self._changed, on_breaker=self._breaker_moved
+        )
         self._info: DeviceInfo | None = None
         self._problem: Problem | None = None
         self._unlocked = False
@@ -62,6 +64,9 @@ class Device:
         self._anchor_due = 0.0
         self._busy = ""
         self.recover: Callable[[], None] = lambda: None
+        self.on_health: Callable[[Status], None] = lambda _: None
+        self.on_breaker: Callable[[Change], None] = lambda _: None
+        self.router: Router | None = None  # set when there are more devices than this one
 
     @property
     def unlocked(self) -> bool:
@@ -75,9 +80,11 @@ class Device:
         return DeviceState(unlocked=self._unlocked, device=self._info, problem=self._problem, busy_with=self._busy)
 
     def hsm(self) -> Hsm:
-        """The unlocked token. Raises EnvironmentFault `device-locked`."""
-        hsm = self._hsm
-        if hsm is None or not self._unlocked:
+        """The unlocked token; its calls go before others. Raises EnvironmentFault `device-locked`."""
+        return self._calls(Priority.CEREMONY)
+
+    def _calls(self, priority: Priority) -> Hsm:
+        if not self._unlocked:
             raise EnvironmentFault(
                 self._problem
                 or Problem(
@@ -86,31 +93,43 @@ class Device:
                     todo="Somebody whom policy names unlocks it with the PIN, then do the step again.",
                 )
             )
-        return hsm
+        return self.station.hsm(priority)
 
     def run(self, method: str, *arguments: Any, priority: Priority = Priority.SIGNING, **named: Any) -> Any:
-        """One call of the port by its name, outside a ceremony. Raises what the call raises, and `device-locked`."""
-        del priority  # one worker answers one call after the other
+        """One call of the port by its name, outside a ceremony. Raises what the call raises, and `device-locked`.
+
+        What may be repeated goes to any device that holds the key, and to another one when that one fails.
+        """
+        if self.router is not None:
+            return self.router(method, arguments, named, priority)
+        return self.run_here(method, *arguments, priority=priority, **named)
+
+    def run_here(self, method: str, *arguments: Any, priority: Priority = Priority.SIGNING, **named: Any) -> Any:
+        """The same on this very device."""
         try:
-            return getattr(self.hsm(), method)(*arguments, **named)
+            return getattr(self._calls(priority), method)(*arguments, **named)
         except ConsoleError as error:
             self.failed(error)
             raise
 
     def look(self) -> DeviceState:
         """The state with what the token says of itself now, its PIN flags above all. Never waits for a busy device."""
-        if self._unlocked and not getattr(self._hsm, "alive", True):
+        if self._unlocked and not self.station.alive:
             self.tick()  # the worker is gone: that is told before a new one is asked
-        elif not self._busy and self._lock.acquire(blocking=False):
+        elif not self._busy and not self._crowded() and self._lock.acquire(blocking=False):
             try:
                 self._look()
             finally:
                 self._lock.release()
         return self.state()
 
+    def _crowded(self) -> bool:
+        pool = self.station.pool
+        return pool is not None and pool.status.waiting > 4 * pool.lanes
+
     def _look(self) -> None:
         try:
-            self._info = self._open().describe()
+            self._info = self.station.describe()
         except ConsoleError as error:
             self.failed(error)
             if not self._unlocked:
@@ -119,20 +138,11 @@ class Device:
         if self._problem is not None and self._problem.code.startswith(ABSENT):
             self._problem = None
 
-    def _open(self) -> Hsm:
-        """The token's client; after a crash a new worker, locked."""
-        if self._hsm is not None and not getattr(self._hsm, "alive", True):
-            self._hsm.close()
-            self._hsm = None
-        if self._hsm is None:
-            self._hsm = self._opener(self._binding)
-        return self._hsm
-
     def probe(self) -> None:
         """At the start: look who is there, without a PIN. A missing token is a state, not a failure to start."""
         with self._lock:
             try:
-                self._info = self._open().describe()
+                self._info = self.station.describe()
                 self._problem = None
             except ConsoleError as error:
                 self._problem = error.problem
@@ -160,10 +170,10 @@ class Device:
         return self.state()
 
     def _admit(self, pin: Secret) -> None:
-        hsm = self._open()
-        self._info = hsm.describe()
+        self._info = self.station.describe(by_person=True)
+        hsm = self.station.hsm(Priority.CEREMONY)
         if self._binding.serial and self._info.serial != self._binding.serial:
-            raise _wrong_serial(self._binding.serial, self._info.serial)
+            raise wrong_serial(self._binding.serial, self._info.serial)
         check_token(self._environment, simulated=self._info.simulated)
         hsm.log_in(pin)
         try:
@@ -173,8 +183,8 @@ class Device:
             raise
 
     def _begin(self) -> None:
-        hsm = self._open()
-        signer = LogSigner(hsm, bytes.fromhex(self._log_key.object_id), _der(self._log_key))
+        hsm = self.station.hsm(Priority.CEREMONY)
+        signer = LogSigner(self.station.hsm(Priority.LOG), bytes.fromhex(self._log_key.object_id), _der(self._log_key))
         try:
             self._log.set_signer(signer)
         except ConsoleError:
@@ -185,7 +195,7 @@ class Device:
     def _refused(self, actor: Actor | None, source: str, error: ConsoleError) -> None:
         self._problem = error.problem if error.problem.code not in ("pin-incorrect",) else None
         with suppress(ConsoleError):
-            self._info = self._open().describe()  # how many tries are left is told by the token's flags
+            self._info = self.station.describe()  # how many tries are left is told by the token's flags
         event = ev.DeviceUnlockRefused(
             reason=error.problem.code, text=error.problem.what, ckr=error.problem.details.get("ckr", "")
         )
@@ -194,7 +204,7 @@ class Device:
     def _recount(self) -> None:
         """After a refused PIN the token counts anew: few attempts left are told before the next one."""
         with suppress(ConsoleError):
-            self._info = self._open().describe()
+            self._info = self.station.describe()
 
     def _known(self) -> DeviceInfo:
         if self._info is None:
@@ -207,12 +217,27 @@ class Device:
         for item in hsm.read_data(anchors.APPLICATION, label):
             head = anchors.decode_head(item.value)
             if head.size > self._log.size:
-                raise _history(
+                raise other_history(
                     "log-rolled-back",
                     f"ROLLED-BACK: the token remembers {head.size} entries, but this log has {self._log.size}.",
                 )
             if tree.subtree(self._log.nodes(), 0, head.size) != head.root:
-                raise _history("log-forked", f"FORK: the first {head.size} entries are not those the token remembers.")
+                raise other_history(
+                    "log-forked", f"FORK: the first {head.size} entries are not those the token remembers."
+                )
+
+    @property
+    def anchored(self) -> int:
+        """Size of the head that this run wrote into the token; -1: none yet."""
+        return self._anchored
+
+    def public_head(self) -> bytes | None:
+        """The head that the token remembers, asked without a PIN (the object is public). Raises the device's errors."""
+        with self._lock:
+            found = self.station.hsm(Priority.SIGNING).read_data(
+                anchors.APPLICATION, anchors.head_label(self._log.chain_uid)
+            )
+        return found[-1].value if found else None
 
     def token_head(self) -> bytes | None:
         """The head that the token remembers, for the verifier; None while it cannot be read."""
@@ -242,9 +267,9 @@ class Device:
     def _end(self) -> None:
         self._log.set_signer(None)
         self._unlocked = False
-        if self._hsm is not None:
+        if self.station.alive:
             with suppress(ConsoleError):
-                self._hsm.log_out()
+                self.station.hsm(Priority.CEREMONY).log_out()
 
     def anchor(self) -> None:
         """Write the newest signed head into the token (AUDIT 5.1). Raises the device's errors."""
@@ -255,41 +280,54 @@ class Device:
         value = anchors.encode_head(head, time.time_ns() // 1_000_000)
         label = anchors.head_label(self._log.chain_uid)
         with self._lock:
-            self.hsm().write_data(DataObject(application=anchors.APPLICATION, label=label, value=value))
+            self._calls(Priority.LOG).write_data(DataObject(application=anchors.APPLICATION, label=label, value=value))
             self._anchored = size
 
     @contextmanager
     def working(self, what: str) -> Iterator[None]:
-        """Say what the device is busy with, for as long as the block runs."""
+        """Say what the device is busy with, for as long as the block runs; nobody else's calls come between."""
         self._busy = what
         try:
-            yield
+            with self.station.lease(what):
+                yield
         finally:
             self._busy = ""
 
     def failed(self, error: ConsoleError) -> None:
         """A call failed: when the worker is gone, the device is locked and the log says so."""
         with self._lock:
-            if not self._unlocked or (error.problem.code not in DOWN and getattr(self._hsm, "alive", True)):
+            station = self.station
+            if not self._unlocked or (error.problem.code not in DOWN and station.alive):
                 return
+            if station.alive and station.logged_in:
+                return  # it speaks of a worker before this one
             self._unlocked = False
             self._log.set_signer(None)
-            self._problem = _down(error.problem)
+            self._problem = down(error.problem)
             self._log.append([Draft(event=ev.DeviceDown(reason=error.problem.code, text=error.problem.what))])
+
+    def _ended(self) -> None:
+        """Told by the station's watch, at once."""
+        self.failed(
+            DeviceError(
+                Problem(
+                    code="device-crashed",
+                    what="The process that talks to the HSM has ended.",
+                    todo="Unlock the device again.",
+                )
+            )
+        )
+
+    def _changed(self, status: Status) -> None:
+        self.on_health(status)
+
+    def _breaker_moved(self, change: Change) -> None:
+        self.on_breaker(change)
 
     def tick(self) -> None:
         """Once a second: notice a worker that ended by itself, and carry new heads into the token."""
-        hsm = self._hsm
-        if self._unlocked and hsm is not None and not getattr(hsm, "alive", True):
-            self.failed(
-                DeviceError(
-                    Problem(
-                        code="device-crashed",
-                        what="The process that talks to the HSM has ended.",
-                        todo="Unlock the device again.",
-                    )
-                )
-            )
+        if self._unlocked and not self.station.alive:
+            self._ended()
             return
         if self._unlocked and not self._busy and time.monotonic() >= self._anchor_due:
             self.try_anchor()
@@ -309,44 +347,8 @@ class Device:
         """End the worker. Never raises."""
         with self._lock:
             self._end()
-            if self._hsm is not None:
-                self._hsm.close()
-                self._hsm = None
+        self.station.close()
 
 
 def _der(row: KeyRow) -> bytes:
     return base64.b64decode(row.spki)
-
-
-def _down(problem: Problem) -> Problem:
-    return Problem(
-        code=problem.code,
-        what=f"{problem.what} The device is locked now.",
-        key_state=problem.key_state,
-        todo="Unlock the device again; what was under way is then looked up in the token and told.",
-        contact=problem.contact,
-        details=problem.details,
-    )
-
-
-def _wrong_serial(expected: str, found: str) -> EnvironmentFault:
-    return EnvironmentFault(
-        Problem(
-            code="token-wrong-serial",
-            what=f"The token that is connected (serial {found}) is not the one of this workspace ({expected}).",
-            todo="Connect the right one; compare the serial on its case with the founding record.",
-            details={"expected": expected, "found": found},
-        )
-    )
-
-
-def _history(code: str, what: str) -> VerificationFailed:
-    return VerificationFailed(
-        Problem(
-            code=code,
-            what=what,
-            todo="Do not act. Keep this folder as it is, find the newer copy, and run `hsm-console audit verify`.",
-            contact="the auditor and the security officer",
-            exit_code=ExitCode.VERIFICATION,
-        )
-    )

@@ -19,7 +19,7 @@ import msgspec
 import tenacity
 
 from hsm_console.domain.errors import ConsoleError, DeviceError, EnvironmentFault, Problem
-from hsm_console.hsm.breaker import Breaker
+from hsm_console.hsm.breaker import Breaker, Change
 from hsm_console.hsm.health import Health, Status, examined, health_of
 from hsm_console.hsm.jobs import REPEATABLE, Job, Priority
 from hsm_console.hsm.lease import SECONDS, Lease
@@ -40,7 +40,8 @@ class DevicePool:
 
     tries, wait_s: how often and how long apart a repeatable call is tried (exponential with jitter).
     watch_s: seconds between health checks; 0 switches the watch off (then `check` is called by the owner).
-    on_change: health changed; on_end: the worker ended by itself; with a watch a new worker, locked, is started then.
+    on_change: health changed; on_end: the worker ended by itself; on_breaker: the breaker moved. They are called by the
+    thread of the watch, which starts a new worker, locked, when one ended.
     """
 
     def __init__(
@@ -52,10 +53,10 @@ class DevicePool:
         watch_s: float = 0.0,
         on_change: Callable[[Status], None] | None = None,
         on_end: Callable[[], None] | None = None,
-        breaker: Breaker | None = None,
+        on_breaker: Callable[[Change], None] | None = None,
     ) -> None:
         self.client = client
-        self.breaker = breaker or Breaker()
+        self.breaker = Breaker(self._news)
         self.metrics = Metrics()
         self._retry = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(tries),
@@ -63,7 +64,8 @@ class DevicePool:
             retry=tenacity.retry_if_exception(_may_pass),
             reraise=True,
         )
-        self._on_change, self._on_end = on_change, on_end
+        self._on_change, self._on_end, self._on_breaker = on_change, on_end, on_breaker
+        self._changes: list[Change] = []
         self._condition = threading.Condition()
         self._jobs: list[Job] = []
         self._running: list[Job] = []
@@ -152,8 +154,8 @@ class DevicePool:
         return self.status
 
     def respawn(self) -> None:
-        """Start a new worker, locked. Raises what opening raises."""
-        self._queue(Job("respawn", lambda client: client.respawn(), repeatable=False), Priority.CEREMONY).result()
+        """Start a new worker, locked, when there is none. Raises what opening raises."""
+        self._queue(Job("respawn", _renewed, repeatable=False), Priority.CEREMONY).result()
         self.check()
 
     def close(self) -> None:
@@ -237,7 +239,6 @@ class DevicePool:
             self.breaker.succeeded()
         else:
             self.breaker.failed(found.problem.code)
-        self._tell()
 
     def _tell(self) -> None:
         with self._condition:
@@ -256,19 +257,31 @@ class DevicePool:
             self._worker_ended = True
             self._condition.notify_all()
 
+    def _news(self, change: Change) -> None:
+        with self._condition:
+            self._changes.append(change)
+            self._condition.notify_all()
+
     def _watch(self) -> None:
+        def called() -> bool:
+            return self._closed or self._worker_ended or bool(self._changes)
+
         while True:
             with self._condition:
-                self._condition.wait_for(lambda: self._closed or self._worker_ended, timeout=self._watch_s)
+                due = not self._condition.wait_for(called, timeout=self._watch_s)
                 if self._closed:
                     return
                 ended, self._worker_ended = self._worker_ended, False
-            if ended:
-                self._tell()
-                if self._on_end is not None:
-                    self._on_end()
-            self._revive()
-            self.check()
+                changes, self._changes = self._changes, []
+            for change in changes:
+                if self._on_breaker is not None:
+                    self._on_breaker(change)
+            if ended and self._on_end is not None:
+                self._on_end()
+            if ended or due:
+                self._revive()
+                self.check()
+            self._tell()
 
     def _revive(self) -> None:
         """A new worker, locked, when there is none and the breaker allows another try."""
@@ -276,9 +289,14 @@ class DevicePool:
             return
         try:
             self.breaker.enter()
-            self._queue(Job("respawn", lambda client: client.respawn(), repeatable=False), Priority.CEREMONY).result()
+            self._queue(Job("respawn", _renewed, repeatable=False), Priority.CEREMONY).result()
         except ConsoleError:
             return  # the next watch tries again; the breaker counts
+
+
+def _renewed(client: HsmClient) -> None:
+    if not client.alive:  # two may have asked: the second one must not end a worker that somebody unlocked by now
+        client.respawn()
 
 
 def _may_pass(error: BaseException) -> bool:

@@ -123,6 +123,19 @@ class Hsm(ABC):
     def derive(self, object_id: bytes, peer_public_point: bytes, length: int) -> bytes:
         """ECDH (X9.63 uncompressed point of the peer); `length` bytes of the raw shared secret."""
 
+    def oaep_decrypt(self, object_id: bytes, ciphertext: bytes, digest: str) -> bytes:
+        """RSA-OAEP (RFC 8017 7.1) without label; digest: `sha256` or `sha1`, for hash and mask alike.
+
+        `DeviceInfo.oaep` tells what the device offers. Raises DeviceError `ciphertext-invalid`, Unsupported.
+        """
+        del ciphertext
+        raise unsupported("oaep_decrypt", f"{digest} with key {object_id.hex()}")
+
+    def decapsulate(self, object_id: bytes, ciphertext: bytes) -> bytes:
+        """The 32 octets that an ML-KEM ciphertext (FIPS 203) carries. A wrong one gives other octets, no error."""
+        del ciphertext
+        raise unsupported("decapsulate", f"key {object_id.hex()}")
+
     @abstractmethod
     def random(self, length: int) -> bytes: ...
 

@@ -130,6 +130,19 @@ class Derive(Call, tag="derive"):
     length: int
 
 
+class OaepDecrypt(Call, tag="oaep_decrypt"):
+    kind: ClassVar[str] = "sign"
+    object_id: bytes
+    ciphertext: bytes
+    digest: str
+
+
+class Decapsulate(Call, tag="decapsulate"):
+    kind: ClassVar[str] = "sign"
+    object_id: bytes
+    ciphertext: bytes
+
+
 class Random(Call, tag="random"):
     length: int
 
@@ -190,6 +203,8 @@ AnyCall = (
     | Wrap
     | Unwrap
     | Derive
+    | OaepDecrypt
+    | Decapsulate
     | Random
     | Destroy
     | WriteData

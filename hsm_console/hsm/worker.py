@@ -168,6 +168,12 @@ class HsmClient(Hsm):
         call = wire.Derive(object_id=object_id, peer_public_point=peer_public_point, length=length)
         return self._call(call, bytes)
 
+    def oaep_decrypt(self, object_id: bytes, ciphertext: bytes, digest: str) -> bytes:
+        return self._call(wire.OaepDecrypt(object_id=object_id, ciphertext=ciphertext, digest=digest), bytes)
+
+    def decapsulate(self, object_id: bytes, ciphertext: bytes) -> bytes:
+        return self._call(wire.Decapsulate(object_id=object_id, ciphertext=ciphertext), bytes)
+
     def random(self, length: int) -> bytes:
         return self._call(wire.Random(length=length), bytes)
 

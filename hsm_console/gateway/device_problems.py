@@ -1,0 +1,42 @@
+"""Why a token is not used: it is another one, it remembers another history, or it went down."""
+
+from __future__ import annotations
+
+from hsm_console.domain.errors import EnvironmentFault, ExitCode, Problem, VerificationFailed
+
+
+def down(problem: Problem) -> Problem:
+    """The problem of a device that was unlocked, with what to do now."""
+    return Problem(
+        code=problem.code,
+        what=f"{problem.what} The device is locked now.",
+        key_state=problem.key_state,
+        todo="Unlock the device again; what was under way is then looked up in the token and told.",
+        contact=problem.contact,
+        details=problem.details,
+    )
+
+
+def wrong_serial(expected: str, found: str) -> EnvironmentFault:
+    """Another token than the one that was named, perhaps under the right label."""
+    return EnvironmentFault(
+        Problem(
+            code="token-wrong-serial",
+            what=f"The token that is connected (serial {found}) is not the one of this workspace ({expected}).",
+            todo="Connect the right one; compare the serial on its case with the founding record.",
+            details={"expected": expected, "found": found},
+        )
+    )
+
+
+def other_history(code: str, what: str) -> VerificationFailed:
+    """The token remembers another history than this log's."""
+    return VerificationFailed(
+        Problem(
+            code=code,
+            what=what,
+            todo="Do not act. Keep this folder as it is, find the newer copy, and run `hsm-console audit verify`.",
+            contact="the auditor and the security officer",
+            exit_code=ExitCode.VERIFICATION,
+        )
+    )
