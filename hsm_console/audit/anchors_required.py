@@ -73,6 +73,16 @@ class Required:
             if self._roots.get(event.size, event.root) != event.root:
                 self._foreign.append((seq, event.size))
 
+    @property
+    def covered(self) -> int:
+        """The largest size that a witness cosigned, as the log has it; -1: none."""
+        return self._covered or -1
+
+    @property
+    def receipt(self) -> int:
+        """Entry of the newest receipt that was issued; -1: none."""
+        return self._receipt
+
     def signed(self, size: int, root: bytes) -> None:
         """A checkpoint that holds: cosigned heads of this size have this root."""
         self._roots[size] = root.hex()

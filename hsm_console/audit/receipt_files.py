@@ -18,6 +18,7 @@ from hsm_console.paper import qr
 MAX_FILE_BYTES = 64 * 1024 * 1024
 _RENDER_DPI = (150, 300)
 _RENDER_TIMEOUT_S = 60
+_PICTURES = (b"\x89PNG", b"\xff\xd8", b"II*\x00", b"MM\x00*")
 
 
 def read(path: Path) -> tuple[Receipt, ...]:
@@ -31,7 +32,7 @@ def read(path: Path) -> tuple[Receipt, ...]:
         raise _file(path, fault.strerror or str(fault)) from fault
     if data.startswith(b"%PDF"):
         return _from_codes(path, _pdf_codes(path))
-    if data.startswith((b"\x89PNG", b"\xff\xd8", b"II*\x00", b"MM\x00*")):
+    if data.startswith(_PICTURES):
         return _from_codes(path, _picture_codes(path, data))
     try:
         text = data.decode()
@@ -41,6 +42,24 @@ def read(path: Path) -> tuple[Receipt, ...]:
         return (parse(text, path.name),)
     codes = [line.strip() for line in text.splitlines() if line.strip().startswith(QR_PREFIX)]
     return _from_codes(path, codes) if codes else (parse(text, path.name),)
+
+
+def text_or_codes(path: Path) -> str | tuple[str, ...]:
+    """A file's text; or, of a picture or a PDF, the texts of all codes on it, each once. Raises as `read`."""
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise _file(path, "it is larger than 64 MB")
+        data = path.read_bytes()
+    except OSError as fault:
+        raise _file(path, fault.strerror or str(fault)) from fault
+    if data.startswith(b"%PDF"):
+        return tuple(dict.fromkeys(_pdf_codes(path, all_sizes=True)))
+    if data.startswith(_PICTURES):
+        return tuple(dict.fromkeys(_picture_codes(path, data)))
+    try:
+        return data.decode()
+    except UnicodeDecodeError as fault:
+        raise _file(path, "it is neither a picture, a PDF nor text") from fault
 
 
 def _from_codes(path: Path, codes: list[str]) -> tuple[Receipt, ...]:
@@ -62,7 +81,7 @@ def _picture_codes(path: Path, data: bytes) -> list[str]:
         raise _file(path, "the picture is damaged or too large") from fault
 
 
-def _pdf_codes(path: Path) -> list[str]:
+def _pdf_codes(path: Path, *, all_sizes: bool = False) -> list[str]:
     if shutil.which("pdftoppm") is None:
         raise EnvironmentFault(
             Problem(
@@ -81,7 +100,7 @@ def _pdf_codes(path: Path) -> list[str]:
                 raise _file(path, "the PDF cannot be drawn") from fault
             for page in sorted(Path(name).glob(f"{dpi}-*.png")):
                 codes += _picture_codes(path, page.read_bytes())
-            if codes:
+            if codes and not all_sizes:
                 break
     return codes
 

@@ -30,7 +30,7 @@ from hsm_console.audit.checkpoint import (
 )
 from hsm_console.audit.tree import verify_consistency
 from hsm_console.audit.vkey import NAME, OTHER, Vkey, pack, person_key, timed_message, unpack
-from hsm_console.domain.errors import ConsoleError, ExitCode, InputError, Problem, VerificationFailed
+from hsm_console.domain.errors import ExitCode, InputError, Problem, VerificationFailed
 from hsm_console.pki import cms
 
 MAX_NOTE_CHARS = 64 * 1024
@@ -153,8 +153,8 @@ def statement(note: str, seconds: int) -> str:
 
 def person_line(note: str, name: str, seconds: int, untrusted_cms: bytes) -> str:
     """The signature line of a person. Raises VerificationFailed when the CMS is not over this head."""
-    certificate = _certificate(untrusted_cms)
-    key = person_key(_usable(name), _spki(certificate))
+    certificate = certificate_of(untrusted_cms)
+    key = person_key(_usable(name), spki_of(certificate))
     _check_person(parse_note(note).body, key, seconds, untrusted_cms)
     return signature_line(key, pack(key, seconds, untrusted_cms))
 
@@ -193,7 +193,7 @@ def _cosignature(note: SignedNote, line: SignatureLine, trusted: Trusted) -> Cos
                 return _person(note, line, key)
             return Cosignature(key.name, key, verify_line(note.body, line, key))
     for certificate in trusted.people:
-        key = person_key(line.name, _spki(certificate))
+        key = person_key(line.name, spki_of(certificate))
         if key.key_id == line.key_id:
             return _person(note, line, key)
     return _certified(note, line, trusted.authorities) if trusted.authorities else None
@@ -202,10 +202,10 @@ def _cosignature(note: SignedNote, line: SignatureLine, trusted: Trusted) -> Cos
 def _certified(note: SignedNote, line: SignatureLine, authorities: Sequence[x509.Certificate]) -> Cosignature | None:
     """A person whom one of these authorities certified."""
     try:
-        certificate = _certificate(line.blob[8:])
+        certificate = certificate_of(line.blob[8:])
     except VerificationFailed:
         return None
-    key = person_key(line.name, _spki(certificate))
+    key = person_key(line.name, spki_of(certificate))
     if key.key_id != line.key_id:
         return None
     for authority in authorities:
@@ -231,8 +231,8 @@ def _person(note: SignedNote, line: SignatureLine, key: Vkey) -> Cosignature:
 
 
 def _check_person(body: str, key: Vkey, seconds: int, untrusted_cms: bytes) -> x509.Certificate:
-    certificate = _certificate(untrusted_cms)
-    if _spki(certificate) != key.spki:
+    certificate = certificate_of(untrusted_cms)
+    if spki_of(certificate) != key.spki:
         _failed("bad-signature", f"BAD-SIGNATURE: the cosignature of “{key.name}” was made with another key")
     try:
         cms.verify_detached(certificate, timed_message(body, seconds), untrusted_cms)
@@ -242,7 +242,7 @@ def _check_person(body: str, key: Vkey, seconds: int, untrusted_cms: bytes) -> x
     return certificate
 
 
-def _certificate(untrusted_cms: bytes) -> x509.Certificate:
+def certificate_of(untrusted_cms: bytes) -> x509.Certificate:
     """The one certificate that travels in the signature. Whether it is trusted is the caller's question."""
     try:
         content = asn1.ContentInfo.load(untrusted_cms, strict=True)["content"]
@@ -252,7 +252,7 @@ def _certificate(untrusted_cms: bytes) -> x509.Certificate:
         _failed("bad-signature", "BAD-SIGNATURE: the cosignature is no CMS signature with one certificate")
 
 
-def _spki(certificate: x509.Certificate) -> bytes:
+def spki_of(certificate: x509.Certificate) -> bytes:
     return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
@@ -279,9 +279,3 @@ def _failed(code: str, why: str) -> NoReturn:
             exit_code=ExitCode.VERIFICATION,
         )
     )
-
-
-def word_of(error: ConsoleError) -> tuple[str, str]:
-    """(word, text) for a verifier's list of findings."""
-    word, separator, text = error.problem.what.partition(": ")
-    return (word, text.rstrip(".")) if separator else ("BAD-SIGNATURE", error.problem.what)

@@ -27,6 +27,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "ceremony": ("hsm_console.cli.ceremony", "lint, print, rehearse, run and look at ceremonies"),
     "audit": ("hsm_console.cli.audit", "verify, export and report the audit log"),
     "order": ("hsm_console.cli.order", "ask for, decide about and carry out what needs a quorum"),
+    "witness": ("hsm_console.cli.witness", "let witnesses cosign the log's head"),
     "receipt": ("hsm_console.cli.receipt", "verify printed or saved receipts"),
     "adapter": ("hsm_console.cli.adapter", "list, probe and examine adapters for HSMs"),
     "rebuild": ("hsm_console.cli.rebuild", "make the tables of a workspace anew from its log"),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cryptography import x509
 
@@ -49,6 +49,8 @@ class Core:
     run_uid: str
     started_ms: int
     startup_notices: tuple[Problem, ...] = ()
+    notices: list[Callable[[], Sequence[Problem]]] = field(default_factory=list)
+    """Asked for each greeting and each look at the health: what services have to tell everybody."""
 
     def now_ms(self) -> int:
         return self.clock.now().time_ms

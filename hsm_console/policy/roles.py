@@ -31,6 +31,8 @@ class Action(enum.StrEnum):
     VERIFY_LOG = "verify-log"
     ISSUE_RECEIPT = "issue-receipt"
     EXPORT_EVIDENCE = "export-evidence"
+    COSIGN_HEAD = "cosign-head"
+    SIGN_SHEET = "sign-sheet"
     READ_ORDERS = "read-orders"
     TAKE_PART_IN_ORDERS = "take-part-in-orders"
     READ_ALERTS = "read-alerts"
@@ -64,13 +66,15 @@ _GRANTS: dict[Role, frozenset[Action]] = {
         Action.READ_LOG,
         Action.VERIFY_LOG,
         Action.EXPORT_EVIDENCE,
+        Action.COSIGN_HEAD,
+        Action.SIGN_SHEET,
         Action.ACKNOWLEDGE_ALERT,
         Action.COMPARE_DEVICE_LOG,
         Action.USE_KEYS,
     },
     Role.CUSTODIAN: _READING | _ORDERING | {Action.ANSWER_STEP, Action.LOCK_DEVICE},
     Role.EXECUTIVE: _READING | _ORDERING | {Action.ANSWER_STEP, Action.VERIFY_LOG, Action.USE_KEYS},
-    Role.WITNESS: _READING | {Action.ANSWER_STEP, Action.READ_LOG, Action.VERIFY_LOG},
+    Role.WITNESS: _READING | {Action.ANSWER_STEP, Action.READ_LOG, Action.VERIFY_LOG, Action.COSIGN_HEAD},
     Role.AUDITOR: _READING
     | _ORDERING
     | {
@@ -78,6 +82,8 @@ _GRANTS: dict[Role, frozenset[Action]] = {
         Action.READ_LOG,
         Action.VERIFY_LOG,
         Action.EXPORT_EVIDENCE,
+        Action.COSIGN_HEAD,
+        Action.SIGN_SHEET,
         Action.ACKNOWLEDGE_ALERT,
         Action.COMPARE_DEVICE_LOG,
     },
@@ -97,6 +103,8 @@ _WORDS: dict[Action, str] = {
     Action.VERIFY_LOG: "verify the audit log",
     Action.ISSUE_RECEIPT: "print a receipt",
     Action.EXPORT_EVIDENCE: "export evidence",
+    Action.COSIGN_HEAD: "bring a witness's cosignature",
+    Action.SIGN_SHEET: "sign a day's root for a printed sheet",
     Action.READ_ORDERS: "look at the orders",
     Action.TAKE_PART_IN_ORDERS: "ask for or decide about an order",
     Action.READ_ALERTS: "see the alerts",

@@ -64,6 +64,7 @@ class Access:
     def _notices(self) -> tuple[Problem, ...]:
         core = self._core
         found = [*core.startup_notices, *core.contexts.problems(core.now_ms())]
+        found += [problem for asked in core.notices for problem in asked()]
         fault = core.log.sign_fault
         return tuple(found + ([fault] if fault is not None else []))
 
