@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
         view = play.run()
         stage.persist(lambda: _collect(stage, view))
         report = stage.persist(lambda: _verify(stage))
-        summary = _summary(stage, view, report, play, time.monotonic() - began)
+        summary = stage.persist(lambda: _summary(stage, view, report, play, time.monotonic() - began))
     _tell(summary, as_json=args.json)
     if report.findings:
         raise VerificationFailed(
