@@ -21,6 +21,8 @@ from hsm_console.domain.messages.reporting import (
     ReportingView,
 )
 
+FORMS: tuple[ExportForm, ...] = ("bundle-zip", "bundle-tar", "csv", "rfc5424", "cef")
+
 
 def listed(session: Session) -> ReportingView:
     return session.call("GET", "/v1/reporting", None, ReportingView)

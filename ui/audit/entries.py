@@ -7,6 +7,7 @@ read is recorded in the log as a look: `looks` counts them, so that nobody takes
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -234,7 +235,7 @@ class EntryModel(QAbstractTableModel):
 
 
 def _entries(session: Session, before: int | None, chosen: Filter) -> EntryPage:
-    return audit.entries(session, before=before, limit=PAGE, kind=chosen.kind, who=chosen.who, text=chosen.text)
+    return audit.entries(session, before=before, limit=PAGE, **asdict(chosen))
 
 
 def _pixmap(name: str, colour: str, edge: int) -> QPixmap:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QSize, Qt, QTimer
+from PySide6.QtCore import QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QHideEvent, QKeySequence, QShortcut, QShowEvent
 from PySide6.QtWidgets import QBoxLayout, QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
 
-from hsm_console.client import audit
+from hsm_console.client import audit, ceremonies
 from hsm_console.client.session import Session
 from hsm_console.domain.errors import Problem
 from hsm_console.domain.messages.audit import EntryDetail, Head, VerifyProgress
@@ -21,6 +21,7 @@ from hsm_console.domain.messages.ceremony import ReceiptView
 from ui.audit.entries import EntryModel
 from ui.audit.filters import FilterBar
 from ui.audit.panels import RECORD, VERIFICATION, SidePanel
+from ui.audit.rooms import RECORDS, Rooms
 from ui.audit.rows import Filter
 from ui.audit.table import EntryTable
 from ui.calls import Calls, Lane
@@ -38,7 +39,10 @@ _SIDE = 436
 
 
 class AuditPage(Page):
-    def __init__(self, session: Session, calls: Calls) -> None:
+    room_asked = Signal(str)  # another room of the log
+
+    def __init__(self, session: Session, calls: Calls, *, at: int = -1) -> None:
+        """at: number of the record to begin with."""
         super().__init__(
             tr("The log"),
             tr("Everything that was asked and done, newest first. Looking is recorded, too."),
@@ -48,8 +52,12 @@ class AuditPage(Page):
         self.model = EntryModel(session, calls, self)
         self.destroyed.connect(self._lane.forget)  # late answers have nobody to tell
         self.destroyed.connect(self.model.lane.forget)
-        self._jump_to = -1
+        self._jump_to = at
+        self._stopped = False
         self._begun = False
+        self.rooms = Rooms(RECORDS)
+        self.rooms.asked.connect(self.room_asked)
+        self.body.insertWidget(0, self.rooms)
         self.filters = FilterBar()
         self.add(self.filters)
         self.add(self._news_line())
@@ -73,8 +81,10 @@ class AuditPage(Page):
     def look_anew(self) -> None:
         self.problem.clear()
         self.side.problem.clear()
-        self._say_waiting()
-        self.model.start(self.filters.filter)
+        chosen = self.filters.filter
+        if chosen is not None:
+            self._say_waiting()
+            self.model.start(chosen)
 
     def go_to(self, seq: int) -> None:
         """Show the record with this number; a filter that stands in the way is taken off."""
@@ -114,14 +124,22 @@ class AuditPage(Page):
 
     def start_verification(self) -> None:
         self.verify.start()
+        self._stopped = False
         self.side.turn(VERIFICATION)
         self._lane.call(partial(audit.start_verification, self._session), self._verified, self._verification_failed)
 
     def _ask_verification(self) -> None:
         self._lane.call(partial(audit.verification, self._session), self._verified, self._verification_failed)
 
+    def _stop_verification(self) -> None:
+        self._stopped = True
+        self._lane.call(partial(audit.stop_verification, self._session), self._verified, self._verification_failed)
+
     def _verified(self, progress: VerifyProgress) -> None:
-        if progress.running:
+        if self._stopped and not progress.running and progress.report is None:
+            self.verify.stop()
+            self.side.verification.show_stopped()
+        elif progress.running:
             self.side.verification.show_progress(progress)
             QTimer.singleShot(PROGRESS_MS, self, self._ask_verification)
         elif progress.report is None:
@@ -194,6 +212,8 @@ class AuditPage(Page):
         self.side.detail.record_asked.connect(self._open)
         self.side.detail.receipt_asked.connect(self._make_receipt)
         self.side.verification.entry_asked.connect(self.go_to)
+        self.side.verification.stop_asked.connect(self._stop_verification)
+        self.filters.unfold.toggled.connect(self._ask_ceremonies)
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
@@ -205,6 +225,10 @@ class AuditPage(Page):
     def hideEvent(self, event: QHideEvent) -> None:
         super().hideEvent(event)
         self._clock.stop()
+
+    def _ask_ceremonies(self, shown: bool) -> None:
+        if shown:
+            self._lane.call(partial(ceremonies.listed, self._session), self.filters.more.show_ceremonies, self.tell)
 
     def _show_everything(self) -> None:
         self.filters.show_everything()

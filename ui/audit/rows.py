@@ -7,7 +7,7 @@ on; of a selection page n is the n-th from the top, counted from the size the lo
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from hsm_console.domain.messages.audit import EntryPage, EntryRow
 
@@ -17,14 +17,19 @@ KEPT = 64  # pages in memory: 16,384 rows
 
 @dataclass(frozen=True)
 class Filter:
-    """What is looked for. kind: an event's tag; who: short name or part of a name; text: part of the sentence."""
+    """What is looked for. kind: an event's tag; who: short name or part of a name; text: part of the sentence;
+    status: how it ended; ceremony: its id; since, until: milliseconds since 1970 as text."""
 
     kind: str = ""
     who: str = ""
     text: str = ""
+    status: str = ""
+    ceremony: str = ""
+    since: str = ""
+    until: str = ""
 
     def __bool__(self) -> bool:
-        return bool(self.kind or self.who or self.text)
+        return any(asdict(self).values())
 
 
 class Rows:

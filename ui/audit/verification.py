@@ -20,6 +20,7 @@ _NAMES = 150
 
 class VerificationPanel(QWidget):
     entry_asked = Signal(int)  # a finding's entry
+    stop_asked = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,10 +34,14 @@ class VerificationPanel(QWidget):
         self._bar = QProgressBar()
         self._bar.setTextVisible(False)
         self._bar.setAccessibleName(tr("Progress of the verification"))
+        self.stop = button(tr("Stop the verification"))
+        self.stop.clicked.connect(self._stop)
+        self.stop.hide()
         self._result = QVBoxLayout()
         self._result.setSpacing(engine().px(14))
         for part in (self.heading, self._said, self._bar):
             box.addWidget(part)
+        box.addLayout(row(self.stop))
         box.addLayout(self._result)
         box.addStretch(1)
 
@@ -47,14 +52,21 @@ class VerificationPanel(QWidget):
         self._bar.setRange(0, max(progress.of, 1))
         self._bar.setValue(progress.done)
         self._bar.show()
+        self.stop.setVisible(True)
+        self.stop.setEnabled(True)
         done = tr("{n} of {m} records.", n=f"{progress.done:,}", m=f"{progress.of:,}")
         stay = tr("You may go on reading or leave; the result is recorded in the log and shown here.")
         self._say(f"{done} {stay}")
         self._bar.setAccessibleDescription(done)
 
+    def show_stopped(self) -> None:
+        """Stopping is a real answer with a visible result."""
+        self._end()
+        self.heading.setText(tr("The verification was stopped"))
+        self._say(tr("It says nothing about the log, and nothing is recorded of it."))
+
     def show_problem(self, problem: Problem) -> None:
-        clear(self._result)
-        self._bar.hide()
+        self._end()
         self.heading.setText(tr("The verification has no result"))
         self._say("")
         panel = ProblemPanel()
@@ -62,8 +74,7 @@ class VerificationPanel(QWidget):
         self._result.addWidget(panel)
 
     def show_report(self, report: VerifyReport) -> None:
-        clear(self._result)
-        self._bar.hide()
+        self._end()
         self.heading.setText(_heading(report))
         self._say(_in_words(report))
         for finding in report.findings:
@@ -82,6 +93,15 @@ class VerificationPanel(QWidget):
         self._result.addWidget(frame)
         exact = f"{report.line}\n\nroot\n{texts.grouped(report.root, 8)}"
         self._result.addWidget(technical(exact, tr("The verifier's own line"), lines=8))
+
+    def _stop(self) -> None:
+        self.stop.setEnabled(False)
+        self.stop_asked.emit()
+
+    def _end(self) -> None:
+        clear(self._result)
+        self._bar.hide()
+        self.stop.hide()
 
     def _say(self, text: str) -> None:
         self._said.setText(text)
