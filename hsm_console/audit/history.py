@@ -15,6 +15,7 @@ CLOCK_SLACK_MS = 5_000
 CLOCK_DRIFT = 1000  # one part in a thousand: what time services correct without a step
 NEAR_ENTRIES = 16
 SHIFT_SLACK_MS = 60_000
+OPEN_INTENTS = 20_000
 UNSIGNED_ENTRIES = 256
 UNSIGNED_ENTRIES_LIVE = 512
 UNSIGNED_MS = 90_000  # the 60 s of the policy, and time for a slow token
@@ -42,53 +43,49 @@ class LeanEvent(msgspec.Struct, gc=False):
 
 
 class History:
-    """Fold over (seq, time, boot id, boottime, critical, has an actor, event)."""
+    """Fold over (seq, time, boot id, uptime, critical, has an actor, event)."""
 
     def __init__(self, findings: Findings) -> None:
         self._findings = findings
-        self._clock: tuple[int, str, int] | None = None
+        self._time_ms = 0
+        self._boot_id: str | None = None
+        self._uptime = 0
         self._steps: list[_Step] = []
         self._declared: list[_Step] = []
         self._running: int | None = None
         self._intents: dict[int, LeanEvent] = {}
         self._unlocked: int | None = None
-        self._due: tuple[int, int] | None = None  # critical entry of an unlocked run: (seq, boottime)
-        self._marks: list[tuple[int, int]] = []  # (seq, boottime) of the unlocked run, thinned out
-        self._last_boottime = 0
-        self._stopped: int | None = None
-        self.last_kind = ""
+        self._due: tuple[int, int] | None = None  # critical entry of an unlocked run: (seq, uptime)
+        self._marks: list[tuple[int, int]] = []  # (seq, uptime) of the unlocked run, thinned out
 
     def step(
-        self, seq: int, time_ms: int, boot: tuple[str, int], event: LeanEvent, *, critical: bool, person: bool
+        self, seq: int, time_ms: int, boot_id: str, uptime: int, event: LeanEvent, *, critical: bool, person: bool
     ) -> None:
-        before, self._clock = self._clock, (time_ms, *boot)
-        if before is None or before[1] != boot[0] or boot[1] < before[2] or time_ms - before[0] != boot[1] - before[2]:
-            self._look_at_clock(seq, time_ms, boot, before)
-        self.last_kind = event.kind
-        self._last_boottime = boot[1]
+        drift = (time_ms - self._time_ms) - (uptime - self._uptime)
+        if boot_id != self._boot_id or uptime < self._uptime or not -CLOCK_SLACK_MS <= drift <= CLOCK_SLACK_MS:
+            self._look_at_clock(seq, time_ms, boot_id, uptime)
+        self._time_ms, self._boot_id, self._uptime = time_ms, boot_id, uptime
         handler = _HANDLERS.get(event.kind)
         if handler:
-            handler(self, seq, boot, event)
-        if event.kind == "time-change-declared" and person:
+            handler(self, seq, uptime, event)
+        elif person and event.kind == "time-change-declared":
             self._declare(seq, event.shift_ms)
-        if self._unlocked is not None:
-            self._owe(seq, boot[1], critical=critical)
+        if self._unlocked is not None and (critical or not self._marks):
+            self._owe(seq, uptime, critical=critical)
 
     def pass_over(self) -> None:
         """Entries were pruned here: what they said of clock, runs and operations is not known."""
-        self._clock, self._running, self._unlocked = None, None, None
+        self._boot_id, self._running, self._unlocked = None, None, None
         self._intents.clear()
 
     # -- clock ------------------------------------------------------------------------------------------
 
-    def _look_at_clock(
-        self, seq: int, time_ms: int, boot: tuple[str, int], before: tuple[int, str, int] | None
-    ) -> None:
-        if before is None:
+    def _look_at_clock(self, seq: int, time_ms: int, boot_id: str, uptime: int) -> None:
+        if self._boot_id is None:
             return
-        shift = time_ms - before[0]
-        if boot[0] == before[1]:
-            elapsed = boot[1] - before[2]
+        shift = time_ms - self._time_ms
+        if boot_id == self._boot_id:
+            elapsed = uptime - self._uptime
             if elapsed < 0:
                 self._findings.add(Word.CLOCK, f"the uptime runs backwards before entry {seq}", seq)
             shift -= elapsed
@@ -121,37 +118,43 @@ class History:
 
     # -- runs and operations ----------------------------------------------------------------------------
 
-    def _started(self, seq: int, boot: tuple[str, int], event: LeanEvent) -> None:
+    def _started(self, seq: int, uptime: int, event: LeanEvent) -> None:
         if self._running is not None and event.previous_end != "unclean":
             text = f"the run that began at entry {self._running} has no stop, and entry {seq} does not say so"
             self._findings.add(Word.UNCLEAN, text, seq)
-        self._running, self._stopped = seq, None
-        self._lock(seq, boot, event)
+        self._running = seq
+        self._lock(seq, uptime, event)
 
-    def _ended(self, seq: int, boot: tuple[str, int], event: LeanEvent) -> None:
+    def _ended(self, seq: int, uptime: int, event: LeanEvent) -> None:
         if self._unlocked is not None:
-            self._owe(seq, boot[1], critical=True)
+            self._owe(seq, uptime, critical=True)
         due, marks = self._due, self._marks
-        self._running, self._stopped = None, seq
+        self._running = None
         self._unlocked = None
         self._due, self._marks = due, marks  # a stop does not forgive what was never signed
 
-    def _unlock(self, seq: int, boot: tuple[str, int], event: LeanEvent) -> None:
+    def _unlock(self, seq: int, uptime: int, event: LeanEvent) -> None:
         self._unlocked = seq
 
-    def _lock(self, seq: int, boot: tuple[str, int], event: LeanEvent) -> None:
+    def _lock(self, seq: int, uptime: int, event: LeanEvent) -> None:
         self._unlocked, self._due, self._marks = None, None, []
 
-    def _intend(self, seq: int, boot: tuple[str, int], event: LeanEvent) -> None:
+    def _intend(self, seq: int, uptime: int, event: LeanEvent) -> None:
         self._intents[seq] = event
+        if len(self._intents) > OPEN_INTENTS:  # a hostile file must not fill the memory
+            self._tell_intent(next(iter(self._intents)))
 
-    def _finish(self, seq: int, boot: tuple[str, int], event: LeanEvent) -> None:
+    def _finish(self, seq: int, uptime: int, event: LeanEvent) -> None:
         intent = self._intents.get(event.intent)
         if intent is None:
             return
         intent.count -= 1
         if intent.count <= 0 or event.kind != "operation-succeeded":
             del self._intents[event.intent]
+
+    def _tell_intent(self, seq: int) -> None:
+        text = f"the operation “{self._intents.pop(seq).operation}” announced in entry {seq} has no ending"
+        self._findings.add(Word.INTERRUPTED, text, seq)
 
     # -- signatures that are due ------------------------------------------------------------------------
 
@@ -161,11 +164,11 @@ class History:
             self._due = None
         self._marks = [mark for mark in self._marks if mark[0] >= size]
 
-    def _owe(self, seq: int, boottime: int, *, critical: bool) -> None:
+    def _owe(self, seq: int, uptime: int, *, critical: bool) -> None:
         if critical and self._due is None:
-            self._due = (seq, boottime)
+            self._due = (seq, uptime)
         if not self._marks:
-            self._marks.append((seq, boottime))
+            self._marks.append((seq, uptime))
 
     def finish(self, entries: int, signed: int, *, live: bool) -> None:
         """At the end of the log."""
@@ -175,9 +178,8 @@ class History:
             text = f"the log ends without a proper stop of the run that began at entry {self._running}"
             self._findings.add(Word.UNCLEAN, text, entries - 1)
         if not live:
-            for seq, event in self._intents.items():
-                text = f"the operation “{event.operation}” announced in entry {seq} has no ending"
-                self._findings.add(Word.INTERRUPTED, text, seq)
+            for seq in list(self._intents):
+                self._tell_intent(seq)
         self._look_at_signatures(entries, signed, live=live)
 
     def _look_at_signatures(self, entries: int, signed: int, *, live: bool) -> None:
@@ -188,10 +190,10 @@ class History:
         limit = UNSIGNED_ENTRIES_LIVE if live else UNSIGNED_ENTRIES
         if entries - signed > limit:
             add(Word.UNSIGNED, f"{entries - signed} entries at the end are not signed, at most {limit} may be", signed)
-        elif self._due is not None and (not live or self._last_boottime - self._due[1] > UNSIGNED_MS):
+        elif self._due is not None and (not live or self._uptime - self._due[1] > UNSIGNED_MS):
             text = f"entry {self._due[0]} had to be signed at once (the log key was at hand) and is not"
             add(Word.UNSIGNED, text, self._due[0])
-        elif self._marks and self._last_boottime - self._marks[0][1] > UNSIGNED_MS:
+        elif self._marks and self._uptime - self._marks[0][1] > UNSIGNED_MS:
             text = f"entry {self._marks[0][0]} is unsigned for more than a minute although the log key was at hand"
             add(Word.UNSIGNED, text, self._marks[0][0])
 

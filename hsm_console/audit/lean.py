@@ -24,7 +24,7 @@ class _Metadata(msgspec.Struct, gc=False):
     sequence: int
 
 
-class _Extension(msgspec.Struct, gc=False):
+class Extension(msgspec.Struct, gc=False):
     event: LeanEvent
     boottime_ms: int
     critical: bool = False
@@ -48,7 +48,7 @@ class Lean(msgspec.Struct, gc=False):
     metadata: _Metadata
     time: int
     attestation: _Attestation
-    hsm_console: _Extension
+    hsm_console: Extension
     device: _Device
     actor: _Actor
 

@@ -20,7 +20,9 @@ from hsm_console.domain.errors import EnvironmentFault, ExitCode, Problem
 
 DATABASE = "audit.db"
 Row = tuple[int, int, bytes | None]
-"""(seq, length, body); body is None when it is longer than an entry may be."""
+"""(seq, length, body); body is None when it is longer than an entry may be, only then the length is told."""
+_FROM = " FROM entry NOT INDEXED WHERE seq >= ? ORDER BY seq"  # an index may answer otherwise than the table
+_LONGEST = 256 * 1024  # of anything that is read here; entries, notes and sealed values have their own limits
 
 
 class Source(Protocol):
@@ -51,15 +53,24 @@ class Database:
         self._conn = conn
         self._path = path
         self.live = live
+        self._plain = store.is_plain(conn)  # then SQLite itself holds each number to be an integer
 
     def entries(self, start: int = 0) -> Iterator[Row]:
-        limit = canonical.MAX_BYTES
-        query = (
-            "SELECT seq, length(body), CASE WHEN length(body) <= ? AND typeof(body) = 'blob' THEN body END "
-            "FROM entry WHERE seq >= ? ORDER BY seq"
-        )
         first = start or -(1 << 63)  # from the beginning, whatever number somebody gave to the first row
-        return self._numbered(self._conn.execute(query, (limit, first)))
+        return self._quick(first) if self._plain else self._careful(first)
+
+    def _quick(self, first: int) -> Iterator[Row]:
+        """SQLite itself stops at a body above its limit of length; from there on each length is looked at before."""
+        row: Row = (first - 1, 0, b"")
+        try:
+            for row in self._conn.execute("SELECT seq, 0, body" + _FROM, (first,)):
+                yield row
+        except sqlite3.DataError:
+            yield from self._careful(row[0] + 1)
+
+    def _careful(self, first: int) -> Iterator[Row]:
+        body = f"CASE WHEN length(body) <= {canonical.MAX_BYTES} AND typeof(body) = 'blob' THEN body END"
+        return self._numbered(self._conn.execute(f"SELECT seq, length(body), {body}" + _FROM, (first,)))
 
     def tile(self, level: int, n: int) -> bytes | None:
         row = self._conn.execute("SELECT data FROM tile WHERE level = ? AND n = ?", (level, n)).fetchone()
@@ -112,6 +123,7 @@ def _database(path: Path) -> Iterator[Database]:
         conn = stack.enter_context(contextlib.closing(_connect(path, stack, live=live)))
         with store.told(path):
             conn.text_factory = lambda raw: raw.decode("utf-8", "replace")  # garbled text is a finding, no fault
+            conn.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST)
             conn.execute("PRAGMA query_only=ON")
             conn.execute("PRAGMA trusted_schema=OFF")
             conn.execute("PRAGMA cell_size_check=ON")

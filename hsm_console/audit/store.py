@@ -25,8 +25,9 @@ _LOCK_PATIENCE_S = 1.0  # a verifier looks at the lock for an instant
 _TABLES = {"entry", "tile", "checkpoint", "disclosure", "receipt", "projection"}
 _GUARDED = ("entry", "tile", "checkpoint")
 
-SCHEMA = """
-CREATE TABLE entry(seq INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT;
+ENTRY_TABLE = "CREATE TABLE entry(seq INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT"
+SCHEMA = f"""
+{ENTRY_TABLE};
 CREATE TABLE tile(level INTEGER NOT NULL, n INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY (level, n)) STRICT;
 CREATE TABLE checkpoint(size INTEGER PRIMARY KEY, note TEXT NOT NULL) STRICT;
 CREATE TABLE disclosure(
@@ -160,6 +161,12 @@ def check_ours(conn: sqlite3.Connection, path: Path) -> None:
         raise damaged(f"the log has format {form}; this software reads format {FORMAT}", path)
     if not tables >= _TABLES:
         raise damaged(f"tables are missing: {', '.join(sorted(_TABLES - tables))}", path)
+
+
+def is_plain(conn: sqlite3.Connection) -> bool:
+    """Whether the table of entries is declared word for word as here: its numbers are integers, and each stands once."""
+    found = conn.execute("SELECT sql FROM sqlite_master WHERE type='table' AND name='entry'").fetchall()
+    return found == [(ENTRY_TABLE,)]
 
 
 @contextlib.contextmanager

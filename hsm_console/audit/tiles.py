@@ -32,9 +32,8 @@ class Edge:
     def push(self, leaf: bytes) -> Sequence[tuple[int, int, bytes]]:
         """Add a leaf hash; (level, n, data) of each tile that became full."""
         self.size += 1
-        hashes = self.levels[0]
-        hashes.append(leaf)
-        return self._roll_over() if len(hashes) == WIDTH else ()
+        self.levels[0].append(leaf)
+        return () if self.size & 255 else self._roll_over()
 
     def _roll_over(self) -> list[tuple[int, int, bytes]]:
         full, covered = [], WIDTH

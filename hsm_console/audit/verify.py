@@ -17,20 +17,22 @@ from hsm_console.audit import tiles
 from hsm_console.audit.anchors import Anchor, TokenHead, decode_head
 from hsm_console.audit.anchors_required import KINDS, Required
 from hsm_console.audit.blame import Blame
+from hsm_console.audit.canonical import MAX_BYTES
 from hsm_console.audit.checkpoint import Vkey
 from hsm_console.audit.findings import Findings, Word, first_line
 from hsm_console.audit.history import History
-from hsm_console.audit.lean import Lean
-from hsm_console.audit.lean import decoder as lean_entries
+from hsm_console.audit.lean import Extension, Lean, decoder
 from hsm_console.audit.retained import FOLDER, Retained
 from hsm_console.audit.retained import KINDS as RETAINED_KINDS
 from hsm_console.audit.source import Source, open_source
-from hsm_console.audit.tree import leaf_hash
 from hsm_console.audit.vouched import Vouched
 from hsm_console.domain.messages.audit import Finding, VerifyReport
 
 Progress = Callable[[int, int], None]
 _PROGRESS_EVERY = 4096
+_LEAF = sha256(b"\x00")  # copied for each leaf hash (RFC 6962 2.1): the body itself is not copied
+_SPECIAL = KINDS | RETAINED_KINDS
+_decode = decoder.decode
 
 
 def verify_workspace(
@@ -91,6 +93,7 @@ class Verifier:
         self._required = Required()
         self._blame = Blame(self._findings)
         self._vouched = Vouched(vkey, source.checkpoints(), anchors, self._findings, self._blame, self._required)
+        self._watched = frozenset(self._vouched.indexed) | frozenset(self._retained.told)
         self._edge = tiles.Edge()
         self._chain_uid: str | None = None
         self._previous = ""
@@ -109,9 +112,10 @@ class Verifier:
     def run(self) -> None:
         total = self._source.count() if self._progress else 0
         self._at_size()  # a checkpoint over no entries, or fewer, is one that nobody signed
+        edge, vouched, entry = self._edge, self._vouched, self._entry
         for seq, length, body in self._source.entries():
-            self._entry(seq, length, body)
-            if self._edge.size == self._vouched.next_stop:
+            entry(seq, length, body)
+            if edge.size == vouched.next_stop:
                 self._at_size()
             if self._progress and not seq % _PROGRESS_EVERY:
                 self._progress(seq, total)
@@ -122,41 +126,66 @@ class Verifier:
     # -- one entry --------------------------------------------------------------------------------------
 
     def _entry(self, seq: int, length: int, body: bytes | None) -> None:
-        add = self._findings.add
+        """On the way of every entry: what is nearly always so is looked at here, all else has a method of its own."""
+        bridged = False
+        if seq != self._expected or body is None or len(body) > MAX_BYTES:
+            bridged, body = self._odd(seq, length, body)
+        self._expected = seq + 1
+        leaf = _LEAF.copy()
+        leaf.update(body)
+        full = self._edge.push(leaf.digest())
+        if full or seq in self._watched:
+            self._tree(seq, leaf.digest(), full)
+        previous, self._previous = self._previous, sha256(body).hexdigest()
+        try:
+            lean = _decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            if body:
+                self._findings.add(Word.REWRITTEN, f"entry {seq} is not in the form of an entry", seq)
+            return
+        attestation, extension = lean.attestation, lean.hsm_console
+        link = attestation.prev_event
+        if link is None or link.fingerprint.value != previous or self._blame.uneasy:
+            self._link(seq, link.fingerprint.value if link else "", previous, bridged=bridged)
+        if lean.metadata.sequence != seq:
+            self._findings.add(Word.GAP, f"the entry at {seq} was written as entry {lean.metadata.sequence}", seq)
+        if attestation.chain_uid != self._chain_uid:
+            self._belongs(seq, lean)
+        self._time_ms = lean.time
+        event = extension.event
+        if extension.sd or event.kind in _SPECIAL or seq in self._watched:
+            self._special(seq, extension, body)
+        self._history.step(
+            seq, lean.time, lean.device.boot_uid, extension.boottime_ms, event,
+            critical=extension.critical, person=lean.actor.user is not None,
+        )  # fmt: skip
+
+    def _odd(self, seq: int, length: int, body: bytes | None) -> tuple[bool, bytes]:
+        """Another number than was expected, or no body. (Whether pruned entries lie before it, the body.)"""
         bridged = seq > self._expected and self._bridge(seq)
         if seq != self._expected and not bridged:
             self._blame.gap(self._expected, seq)
-        self._expected = seq + 1
+        if body is not None and len(body) > MAX_BYTES:
+            length, body = len(body), None
         if body is None:
-            add(Word.REWRITTEN, f"entry {seq} is {length} bytes of something that this log never writes", seq)
-            body = b""
-        self._leaf(seq, leaf_hash(body))
-        previous, self._previous = self._previous, sha256(body).hexdigest()
-        try:
-            lean = lean_entries.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            if body:
-                add(Word.REWRITTEN, f"entry {seq} is not in the form of an entry", seq)
-            return
-        link = lean.attestation.prev_event
-        if bridged and link is not None:
-            previous = link.fingerprint.value
-            self._retained.continues(previous)
-        if link is None or link.fingerprint.value != previous or self._blame.uneasy:
-            self._blame.link(seq, link.fingerprint.value if link else "", previous, self.signed)
-        if lean.metadata.sequence != seq:
-            add(Word.GAP, f"the entry at {seq} was written as entry {lean.metadata.sequence}", seq)
-        if lean.attestation.chain_uid != self._chain_uid:
-            self._belongs(seq, lean)
-        self._time_ms = lean.time
-        extension = lean.hsm_console
-        if extension.sd or extension.event.kind in RETAINED_KINDS or seq in self._retained.told:
+            text = f"entry {seq} is {length} bytes of something that this log never writes"
+            self._findings.add(Word.REWRITTEN, text, seq)
+        return bridged, body or b""
+
+    def _link(self, seq: int, named: str, previous: str, *, bridged: bool) -> None:
+        """The predecessor that an entry names is not the one that stands here, or others before it were not."""
+        if bridged and named:
+            self._retained.continues(named)
+            previous = named
+        if named != previous or self._blame.uneasy or not seq:
+            self._blame.link(seq, named, previous, self.signed)
+
+    def _special(self, seq: int, extension: Extension, body: bytes) -> None:
+        kind = extension.event.kind
+        if extension.sd or kind in RETAINED_KINDS or seq in self._retained.told:
             self._retained.step(seq, extension.sd, extension.sealed, body)
-        if extension.event.kind in KINDS:
+        if kind in KINDS:
             self._required.see(seq, body)
-        boot = (lean.device.boot_uid, extension.boottime_ms)
-        person = lean.actor.user is not None
-        self._history.step(seq, lean.time, boot, extension.event, critical=extension.critical, person=person)
 
     def _bridge(self, seq: int) -> bool:
         """Pass over entries whose hashes are here and whose bodies may have been pruned."""
@@ -164,16 +193,17 @@ class Verifier:
         if leaves is None:
             return False
         for at, leaf in enumerate(leaves, self._expected):
-            self._leaf(at, leaf)
+            self._tree(at, leaf, self._edge.push(leaf))
             if self._edge.size == self._vouched.next_stop:
                 self._at_size()
         self._history.pass_over()
         return True
 
-    def _leaf(self, seq: int, leaf: bytes) -> None:
-        if self._vouched.indexed and seq in self._vouched.indexed:
+    def _tree(self, seq: int, leaf: bytes, full: Sequence[tuple[int, int, bytes]]) -> None:
+        """Tiles that became full are held against the stored ones, an entry against the receipts that are about it."""
+        if seq in self._vouched.indexed:
             self._vouched.leaf(seq, leaf)
-        for level, n, data in self._edge.push(leaf):
+        for level, n, data in full:
             stored = self._source.tile(level, n)
             if stored != data:
                 self._blame.tile(level, n, data, stored)
