@@ -101,6 +101,11 @@ KINDS: dict[type[e.Event], Kind] = {
     e.RulesLoaded: Kind(ENTITY, 3, MEDIUM),
     e.Heartbeat: Kind(EVENT_LOG, OTHER, activity_name="Heartbeat"),
     e.AlertAcknowledged: Kind(FINDING, 2),
+    e.MemberAdded: Kind(ENTITY, 1, HIGH),
+    e.MemberRemoved: Kind(ENTITY, 4, HIGH),
+    e.MemberUnlocked: Kind(AUTHENTICATION, 1, HIGH),
+    e.MemberChanged: Kind(API, OTHER, MEDIUM, "other", "Change state"),
+    e.FleetCompared: Kind(API, OTHER, LOW, activity_name="Compare"),
     e.DeviceLogCompared: Kind(EVENT_LOG, OTHER, LOW, activity_name="Compare"),
 }
 _UNLISTED = Kind(API, OTHER, status="other", activity_name="Record")
@@ -124,6 +129,8 @@ def kind_of(event: e.Event) -> Kind:
         case e.AlertRaised():
             return msgspec.structs.replace(row, severity_id=_LEVELS[event.level])
         case e.DeviceLogCompared() if event.findings:
+            return msgspec.structs.replace(row, status="failure", severity_id=HIGH)
+        case e.MemberChanged() if event.state in ("down", "latched"):
             return msgspec.structs.replace(row, status="failure", severity_id=HIGH)
         case e.OperationSucceeded() | e.OperationFailed() if event.operation in _OPERATIONS:
             return Kind(row.class_uid, _OPERATIONS[event.operation], row.severity_id, row.status)

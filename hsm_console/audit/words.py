@@ -284,5 +284,15 @@ _SENTENCES: dict[type[e.Event], Callable[[Any, str], str]] = {
         f"The log of the HSM itself was held against this one: {_count(v.matched, 'operation')} agree, "
         f"{_count(len(v.findings), 'finding')}."
     ),
+    e.MemberAdded: lambda v, w: f"{w} added the device “{v.name}” (serial {v.serial}).",
+    e.MemberRemoved: lambda v, w: f"{w} took the device “{v.name}” (serial {v.serial}) off the list.",
+    e.MemberUnlocked: lambda v, w: f"{w} unlocked the device “{v.name}” (serial {v.serial}).",
+    e.MemberChanged: lambda v, w: (
+        f"The device “{v.name}” is {v.state} (was {v.was}){': ' if v.text else ''}{v.text.rstrip('.')}."
+    ),
+    e.FleetCompared: lambda v, w: (
+        f"The keys of {_count(len(v.members), 'device')} were held side by side: {_count(v.keys, 'key')}, "
+        f"{len(v.missing)} missing, {len(v.different)} different, {len(v.foreign)} foreign."
+    ),
 }
 SENTENCES = frozenset(_SENTENCES)

@@ -20,6 +20,7 @@ FORMAT = 1
 FILE = "workspace.toml"
 LOG = "audit.db"
 VKEY = "log.vkey"
+DEVICES = "devices"
 TOKEN = "token"  # noqa: S105 - the name of a folder
 EVIDENCE = "evidence"
 LOCK = "lock"
@@ -37,6 +38,18 @@ class TokenTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     options: dict[str, str] = {}
 
 
+class DeviceTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A further device (`[[devices]]`). The log is what counts: this is a copy of its list for people and backups."""
+
+    name: str
+    adapter: str
+    label: str
+    serial: str
+    region: str = ""
+    weight: int = 1
+    options: dict[str, str] = {}
+
+
 class WorkspaceFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`workspace.toml`: what this installation is. Nothing in it is secret."""
 
@@ -46,17 +59,29 @@ class WorkspaceFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     origin: str
     environment: str
     created_ms: int
+    region: str = ""
     token: TokenTable
+    devices: tuple[DeviceTable, ...] = ()
 
     def as_toml(self) -> str:
-        head = "".join(f"{name} = {_toml(getattr(self, name))}\n" for name in self.__struct_fields__ if name != "token")
+        plain = (name for name in self.__struct_fields__ if name not in ("token", "devices"))
+        head = "".join(f"{name} = {_toml(getattr(self, name))}\n" for name in plain if getattr(self, name) != "")
         token = "".join(
             f"{name} = {_toml(getattr(self.token, name))}\n"
             for name in self.token.__struct_fields__
             if name != "options"
         )
         options = "".join(f"{_toml(name)} = {_toml(value)}\n" for name, value in sorted(self.token.options.items()))
-        return f"{head}\n[token]\n{token}\n[token.options]\n{options}"
+        more = "".join(_device_toml(device) for device in self.devices)
+        return f"{head}\n[token]\n{token}\n[token.options]\n{options}{more}"
+
+
+def _device_toml(device: DeviceTable) -> str:
+    plain = "".join(
+        f"{name} = {_toml(getattr(device, name))}\n" for name in device.__struct_fields__ if name != "options"
+    )
+    options = "".join(f"{_toml(name)} = {_toml(value)}\n" for name, value in sorted(device.options.items()))
+    return f"\n[[devices]]\n{plain}\n[devices.options]\n{options}"
 
 
 def _toml(value: str | int | bool) -> str:
@@ -105,6 +130,18 @@ class Home:
             directory=str(self.token),
             serial=file.token.serial,
             options=dict(file.token.options),
+        )
+
+    def member_binding(self, device: DeviceTable) -> Binding:
+        """A further device. A software token lies in `devices/<name>` unless the option `directory` says otherwise."""
+        options = dict(device.options)
+        directory = options.pop("directory", "") or str(self.directory / DEVICES / device.name)
+        return Binding(
+            adapter=device.adapter,
+            token_label=device.label,
+            directory=directory,
+            serial=device.serial,
+            options=options,
         )
 
     def run_directory(self) -> Path:

@@ -40,6 +40,7 @@ class Action(enum.StrEnum):
     COMPARE_DEVICE_LOG = "compare-device-log"
     USE_KEYS = "use-keys"
     VERIFY_SIGNATURE = "verify-signature"
+    MANAGE_DEVICES = "manage-devices"
 
 
 _READING = frozenset(
@@ -71,6 +72,7 @@ _GRANTS: dict[Role, frozenset[Action]] = {
         Action.ACKNOWLEDGE_ALERT,
         Action.COMPARE_DEVICE_LOG,
         Action.USE_KEYS,
+        Action.MANAGE_DEVICES,
     },
     Role.CUSTODIAN: _READING | _ORDERING | {Action.ANSWER_STEP, Action.LOCK_DEVICE},
     Role.EXECUTIVE: _READING | _ORDERING | {Action.ANSWER_STEP, Action.VERIFY_LOG, Action.USE_KEYS},
@@ -112,6 +114,7 @@ _WORDS: dict[Action, str] = {
     Action.COMPARE_DEVICE_LOG: "compare the log of the HSM with this one",
     Action.USE_KEYS: "use keys",
     Action.VERIFY_SIGNATURE: "verify a signature",
+    Action.MANAGE_DEVICES: "add or take off a device",
 }
 
 

@@ -44,6 +44,13 @@ from hsm_console.domain.events.ceremony import (
     StepMissed,
 )
 from hsm_console.domain.events.detection import AlertAcknowledged, DeviceLogCompared, Heartbeat, RulesLoaded
+from hsm_console.domain.events.fleet import (
+    FleetCompared,
+    MemberAdded,
+    MemberChanged,
+    MemberRemoved,
+    MemberUnlocked,
+)
 from hsm_console.domain.events.log import (
     AlertRaised,
     FoundingKey,
@@ -106,6 +113,7 @@ __all__ = [
     "Draft",
     "Erased",
     "Event",
+    "FleetCompared",
     "FoundingKey",
     "GatewayStarted",
     "GatewayStopped",
@@ -121,6 +129,10 @@ __all__ = [
     "LogViewed",
     "LoggedOff",
     "LoggedOn",
+    "MemberAdded",
+    "MemberChanged",
+    "MemberRemoved",
+    "MemberUnlocked",
     "MinutesWritten",
     "Operation",
     "OperationFailed",
@@ -165,6 +177,7 @@ AnyEvent = (
     | SealKeyInForce | DataKeyMade | DisclosuresErased | LogRotated | LogPruned
     | HeadCosigned | RootKeyMade | RootSigned | LogChecked
     | RulesLoaded | Heartbeat | AlertAcknowledged | DeviceLogCompared
+    | MemberAdded | MemberRemoved | MemberUnlocked | MemberChanged | FleetCompared
 )  # fmt: skip
 
 
