@@ -69,6 +69,11 @@ def algorithms(slot: Any, offered: set[Any], profile: Profile) -> tuple[Algorith
     return tuple(name for name in found if not profile.algorithms or name in profile.algorithms)
 
 
+def oaep(offered: set[Any], profile: Profile) -> tuple[str, ...]:
+    """Hashes for RSA-OAEP. A token cannot tell which it takes: the profile knows what was found by trying."""
+    return profile.oaep if M.RSA_PKCS_OAEP in offered else ()
+
+
 def _rsa_range(slot: Any) -> tuple[int, int]:
     with contextlib.suppress(PKCS11Error):
         info = slot.get_mechanism_info(M.RSA_PKCS_KEY_PAIR_GEN)
@@ -106,6 +111,7 @@ def describe(token: Any, offered: set[Any], profile: Profile) -> DeviceInfo:
         mechanisms=tuple(sorted(m.name if isinstance(m, Mechanism) else f"0x{m:08x}" for m in offered)),
         algorithms=known,
         sign_mechanisms=sign_mechanisms(offered),
+        oaep=oaep(offered, profile),
         user_pin_low=bool(flags & TokenFlag.USER_PIN_COUNT_LOW),
         user_pin_final_try=bool(flags & TokenFlag.USER_PIN_FINAL_TRY),
         user_pin_locked=bool(flags & TokenFlag.USER_PIN_LOCKED),

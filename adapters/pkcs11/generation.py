@@ -26,7 +26,8 @@ _SECRET_BITS = 256
 def generate(session: Any, mapper: TolerantMapper, profile: Profile, spec: KeySpec) -> list[objects.Found]:
     """C_GenerateKeyPair or C_GenerateKey, once; the objects it made. The templates are checked in Python first."""
     private = check(mapper, guarded(spec, modifiable=profile.modifiable))
-    flags = capabilities(spec.usages)
+    # CKA_DECAPSULATE, which python-pkcs11 sets by itself, is all that an ML-KEM key may do
+    flags = MechanismFlag(0) if spec.algorithm.is_kem else capabilities(spec.usages)
     check(mapper, {Attribute.ID: spec.object_id, Attribute.LABEL: spec.label})
     if not spec.algorithm.is_pair:
         return [_generate_secret(session, spec, flags, private)]

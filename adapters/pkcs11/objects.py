@@ -114,6 +114,8 @@ def attributes(handle: Any) -> KeyAttributes:
     usage_attributes = [attribute for group in _USAGES.values() for attribute in group]
     values = read(handle, [*_GUARDS.values(), *usage_attributes])
     usages = tuple(usage for usage, group in _USAGES.items() if any(values.get(attribute) for attribute in group))
+    if hasattr(handle, "decapsulate_key") and Usage.DERIVE not in usages:
+        usages = (*usages, Usage.DERIVE)
     return KeyAttributes(
         **{name: None if values.get(attr) is None else bool(values[attr]) for name, attr in _GUARDS.items()},
         usages=usages,

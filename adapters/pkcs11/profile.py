@@ -29,7 +29,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     modules: paths tried in order (option `module` comes before). environment: variables set before the module loads;
     `{name}` is replaced by the binding's option of that name. working_directory: option that names it. reserved:
     option whose text goes to C_Initialize as pReserved. gcm: who makes the IV: `caller`, or `token` (twelve zero bytes
-    are handed in and the IV is read back). modifiable: what CKA_MODIFIABLE is set to; None leaves it out.
+    are handed in and the IV is read back). oaep: hashes that RSA-OAEP works with, best first. modifiable: what CKA_MODIFIABLE is set to; None leaves it out.
     public_private: CKA_PRIVATE of public halves. random_bytes: least and most at once.
     lanes: how many calls at once, each in a thread and a session of its own (option `lanes` says otherwise); 1 where
     nobody tried more. finalize: False for modules that crash or hang in C_Finalize. token_objects_only: session objects
@@ -51,6 +51,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     curves: tuple[Algorithm, ...] = _DEFAULT_CURVES
     algorithms: tuple[Algorithm, ...] = ()
     gcm: str = "caller"
+    oaep: tuple[str, ...] = ("sha256", "sha1")
     modifiable: bool | None = None
     public_private: bool = False
     random_bytes: tuple[int, int] = (1, 1024 * 1024)

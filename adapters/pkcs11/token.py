@@ -11,7 +11,7 @@ from pkcs11.mechanisms import MGF
 
 from adapters import problems
 from adapters.mechanisms import fits
-from adapters.pkcs11 import aes, capabilities, encoding, generation, objects
+from adapters.pkcs11 import aes, capabilities, encoding, encryption, generation, objects
 from adapters.pkcs11.errors import told
 from adapters.pkcs11.module import Module, load
 from adapters.pkcs11.profile import Profile
@@ -158,6 +158,22 @@ class Pkcs11Token(Hsm, Parallel):
             shared = generation.derive(key, self.sessions.mapper, peer_public_point)
         problems.check_length(length, most=len(shared))
         return shared[:length]
+
+    def oaep_decrypt(self, object_id: bytes, ciphertext: bytes, digest: str) -> bytes:
+        if digest not in capabilities.oaep(self._mechanisms(), self.profile):
+            raise unsupported("oaep_decrypt", digest)
+        with self._told("decrypt", object_id):
+            key = self._usable(object_id, "decrypt", "decrypt")
+            if not key.algorithm.is_rsa:
+                raise problems.not_permitted("decrypt")
+            return encryption.oaep_decrypt(key.handle, ciphertext, digest)
+
+    def decapsulate(self, object_id: bytes, ciphertext: bytes) -> bytes:
+        with self._told("decapsulate", object_id):
+            key = self._usable(object_id, "decapsulate_key", "open what was encapsulated")
+            if Mechanism.ML_KEM not in self._mechanisms() or self.profile.token_objects_only:
+                raise unsupported("decapsulate", key.algorithm.value)
+            return encryption.decapsulate(key.handle, self.sessions.mapper, ciphertext)
 
     def random(self, length: int) -> bytes:
         least, most = self.profile.random_bytes

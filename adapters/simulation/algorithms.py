@@ -36,6 +36,7 @@ _HASHES: dict[str, type[hashes.HashAlgorithm]] = {
     "sha512": hashes.SHA512,
 }
 SECRET_BYTES = 32
+OAEP = ("sha256", "sha1")
 ALGORITHMS: tuple[Algorithm, ...] = (
     *_RSA_BITS,
     *_CURVES,
@@ -125,6 +126,12 @@ def agree(key: Any, peer: bytes) -> bytes:
     else:
         shared = key.decapsulate(peer)
     return shared
+
+
+def oaep_decrypt(key: rsa.RSAPrivateKey, ciphertext: bytes, digest: str) -> bytes:
+    """RFC 8017 7.1.2 with an empty label. Raises ValueError."""
+    algorithm: hashes.HashAlgorithm = hashes.SHA256() if digest == "sha256" else hashes.SHA1()  # noqa: S303
+    return key.decrypt(ciphertext, padding.OAEP(padding.MGF1(algorithm), algorithm, None))
 
 
 def _mac(key: bytes, data: bytes) -> hmac.HMAC:

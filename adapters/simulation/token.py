@@ -165,7 +165,7 @@ class SimulatedToken(Hsm):
     def derive(self, object_id: bytes, peer_public_point: bytes, length: int) -> bytes:
         stored = self._usable(object_id, Usage.DERIVE, "agree on secrets")
         algorithm = Algorithm(stored.item.algorithm)
-        if not (algorithm.is_ec or algorithm.value.startswith("ml-kem")):
+        if not (algorithm.is_ec or algorithm.is_kem):
             raise unsupported("derive", algorithm.value)
         try:
             shared = algorithms.agree(self._key(stored), peer_public_point)
@@ -175,6 +175,24 @@ class SimulatedToken(Hsm):
             ) from wrong
         problems.check_length(length, most=len(shared))
         return shared[:length]
+
+    def oaep_decrypt(self, object_id: bytes, ciphertext: bytes, digest: str) -> bytes:
+        stored = self._usable(object_id, Usage.ENCRYPT, "decrypt")
+        if not Algorithm(stored.item.algorithm).is_rsa or digest not in algorithms.OAEP:
+            raise unsupported("oaep_decrypt", f"{digest} with {stored.item.algorithm}")
+        try:
+            return algorithms.oaep_decrypt(self._key(stored), ciphertext, digest)
+        except ValueError as wrong:
+            raise problems.ciphertext_invalid() from wrong
+
+    def decapsulate(self, object_id: bytes, ciphertext: bytes) -> bytes:
+        stored = self._usable(object_id, Usage.DERIVE, "open what was encapsulated")
+        if not Algorithm(stored.item.algorithm).is_kem:
+            raise unsupported("decapsulate", stored.item.algorithm)
+        try:
+            return algorithms.agree(self._key(stored), ciphertext)
+        except ValueError as wrong:
+            raise problems.ciphertext_invalid() from wrong
 
     def random(self, length: int) -> bytes:
         problems.check_length(length, most=problems.RANDOM_BYTES)
@@ -240,6 +258,7 @@ class SimulatedToken(Hsm):
             mechanisms=tuple(sorted(mechanism.value for mechanism in algorithms.SIGN_MECHANISMS)),
             algorithms=algorithms.ALGORITHMS,
             sign_mechanisms=algorithms.SIGN_MECHANISMS,
+            oaep=algorithms.OAEP,
             limits={"pin_tries": TRIES, "pin_min": problems.PIN_BYTES[0], "pin_max": problems.PIN_BYTES[1]},
             user_pin_low=0 < failures < TRIES,
             user_pin_final_try=failures == TRIES - 1,

@@ -182,7 +182,11 @@ class KeyInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeviceInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What the token says of itself, plus what the adapter knows of it."""
+    """What the token says of itself, plus what the adapter knows of it.
+
+    software_algorithms: kinds of keys that the device does not know and that would be software keys, wrapped under
+    one of its own (`Custody.SOFTWARE_WRAPPED`). oaep: hashes it decrypts RSA-OAEP with, best first.
+    """
 
     adapter: str
     vendor: str
@@ -197,6 +201,7 @@ class DeviceInfo(msgspec.Struct, frozen=True, kw_only=True):
     algorithms: tuple[Algorithm, ...] = ()
     sign_mechanisms: tuple[SignMechanism, ...] = ()
     software_algorithms: tuple[Algorithm, ...] = ()
+    oaep: tuple[str, ...] = ()
     limits: dict[str, int] = {}
     user_pin_low: bool = False
     user_pin_final_try: bool = False

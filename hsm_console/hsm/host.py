@@ -23,7 +23,7 @@ import msgspec
 
 from hsm_console.domain.errors import ConsoleError, InputError, Problem
 from hsm_console.domain.secret import Secret
-from hsm_console.hsm import problems, registry, wire
+from hsm_console.hsm import problems, registry, software, wire
 from hsm_console.hsm.port import Hsm, Parallel
 
 _PR_SET_PDEATHSIG = 1
@@ -65,7 +65,7 @@ def _serve(connection: socket.socket) -> None:
     number, frame = wire.receive(connection)
     opening = wire.decode_opening(frame)
     try:
-        hsm = registry.load(opening.binding.adapter)(opening.binding)
+        hsm = software.over(registry.load(opening.binding.adapter)(opening.binding))
         more = hsm.lanes() if isinstance(hsm, Parallel) else ()
     except BaseException as error:  # noqa: BLE001  # whatever a module does, the parent gets an answer
         connection.sendall(_failure("open", error, number))

@@ -12,8 +12,21 @@ from typing import Any
 from hsm_console.hsm.worker import HsmClient
 
 REPEATABLE = frozenset(
-    {"describe", "find", "attributes", "sign", "verify", "encrypt", "decrypt", "wrap", "derive", "random", "read_data",
-     "oaep_decrypt", "decapsulate"}
+    {
+        "describe",
+        "find",
+        "attributes",
+        "sign",
+        "verify",
+        "encrypt",
+        "decrypt",
+        "wrap",
+        "derive",
+        "random",
+        "read_data",
+        "oaep_decrypt",
+        "decapsulate",
+    }
 )
 
 

@@ -37,6 +37,7 @@ DEADLINES: Mapping[str, float] = {
     "generate-rsa": 180.0,
     "search": 30.0,
     "sign": 15.0,
+    "sign-slh-dsa": 120.0,
     "close": 2.0,
 }
 
@@ -137,7 +138,8 @@ class HsmClient(Hsm):
         self._call(wire.ChangePin(old=old, new=new), None)
 
     def generate(self, spec: KeySpec) -> KeyInfo:
-        kind = "generate-rsa" if Algorithm(spec.algorithm).is_rsa else None
+        slow = Algorithm(spec.algorithm).is_rsa or Algorithm(spec.algorithm).is_slh_dsa
+        kind = "generate-rsa" if slow else None
         return self._call(wire.Generate(spec=spec), KeyInfo, kind=kind)
 
     def find(self, *, object_id: bytes = b"", label: str = "") -> tuple[KeyInfo, ...]:
@@ -147,7 +149,8 @@ class HsmClient(Hsm):
         return self._call(wire.Attributes(object_id=object_id), KeyAttributes)
 
     def sign(self, object_id: bytes, mechanism: SignMechanism, data: bytes) -> bytes:
-        return self._call(wire.Sign(object_id=object_id, mechanism=mechanism, data=data), bytes)
+        kind = "sign-slh-dsa" if mechanism is SignMechanism.SLH_DSA else None
+        return self._call(wire.Sign(object_id=object_id, mechanism=mechanism, data=data), bytes, kind=kind)
 
     def verify(self, object_id: bytes, mechanism: SignMechanism, data: bytes, signature: bytes) -> None:
         self._call(wire.Verify(object_id=object_id, mechanism=mechanism, data=data, signature=signature), None)
