@@ -1,8 +1,11 @@
-"""Writing a copy that somebody asked for, away from the screen's thread."""
+"""Copies that somebody asked for: where they shall lie, and writing them away from the screen's thread."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+
+from PySide6.QtWidgets import QFileDialog, QWidget
 
 from hsm_console.domain.errors import EnvironmentFault, Problem
 from ui.texts import tr
@@ -21,3 +24,13 @@ def write(path: Path, data: bytes) -> Path:
         )
         raise EnvironmentFault(problem) from error
     return path
+
+
+def choose(parent: QWidget, title: str, name: str, chosen: Callable[[Path], object]) -> None:
+    """Ask where a copy shall lie; nothing happens when the person closes the dialog."""
+    dialog = QFileDialog(parent, title)
+    dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+    dialog.setOption(QFileDialog.Option.DontUseNativeDialog)
+    dialog.selectFile(name)
+    dialog.fileSelected.connect(lambda path: chosen(Path(path)))
+    dialog.open()

@@ -29,7 +29,8 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     modules: paths tried in order (option `module` comes before). environment: variables set before the module loads;
     `{name}` is replaced by the binding's option of that name. working_directory: option that names it. reserved:
     option whose text goes to C_Initialize as pReserved. gcm: who makes the IV: `caller`, or `token` (twelve zero bytes
-    are handed in and the IV is read back). oaep: hashes that RSA-OAEP works with, best first. modifiable: what CKA_MODIFIABLE is set to; None leaves it out.
+    are handed in and the IV is read back). oaep: hashes that RSA-OAEP works with, best first. modifiable: what
+    CKA_MODIFIABLE is set to; None leaves it out.
     public_private: CKA_PRIVATE of public halves. random_bytes: least and most at once.
     lanes: how many calls at once, each in a thread and a session of its own (option `lanes` says otherwise); 1 where
     nobody tried more. finalize: False for modules that crash or hang in C_Finalize. token_objects_only: session objects

@@ -18,7 +18,7 @@ from hsm_console.audit import canonical, kinds, words
 from hsm_console.audit.disclosure import hide
 from hsm_console.domain.clock import Instant
 from hsm_console.domain.errors import ExitCode, Problem, VerificationFailed
-from hsm_console.domain.events import AnyEvent, Draft, Event, PersonEnrolled, PersonRevoked, Recorded
+from hsm_console.domain.events import AnyEvent, Draft, Event, LogCreated, PersonEnrolled, PersonRevoked, Recorded
 from hsm_console.domain.keys import DeviceInfo
 from hsm_console.domain.people import Actor, Role
 
@@ -156,7 +156,7 @@ def _device(device: DeviceInfo | None, instant: Instant) -> dict[str, Any]:
 
 def _resources(event: Any, device: DeviceInfo | None) -> list[dict[str, Any]]:
     found = []
-    for key in getattr(event, "keys", ()):
+    for key in event.keys if isinstance(event, LogCreated) else ():
         found.append({"name": key.label, "type": "key", "uid": pkcs11_uri(device, key.object_id, key.label)})
     key_id, label = getattr(event, "key_id", ""), getattr(event, "label", "")
     if key_id or label:

@@ -164,7 +164,7 @@ def check_ours(conn: sqlite3.Connection, path: Path) -> None:
 
 
 def is_plain(conn: sqlite3.Connection) -> bool:
-    """Whether the table of entries is declared word for word as here: its numbers are integers, and each stands once."""
+    """Whether the table of entries is declared word for word as here: its numbers are integers, each stands once."""
     found = conn.execute("SELECT sql FROM sqlite_master WHERE type='table' AND name='entry'").fetchall()
     return found == [(ENTRY_TABLE,)]
 

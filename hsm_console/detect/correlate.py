@@ -40,7 +40,7 @@ class Memory:
         self._groups: OrderedDict[tuple[str, ...], deque[Seen]] = OrderedDict()
 
     def step(self, name: str, seq: int, now_ms: int, flat: Flat) -> Hit | None:
-        """A rule that is correlated matched this entry. A fulfilled window is emptied: the next alert needs new causes."""
+        """A rule that is correlated matched this entry. A fulfilled window is emptied: new alerts need new causes."""
         key = tuple(self._value(alias, name, flat) for alias in self.rule.group)
         window = self._groups.get(key)
         if window is None:

@@ -10,7 +10,7 @@ def refused(rule: str, why: str) -> InputError:
         Problem(
             code="rule-refused",
             what=f"The detection rule “{rule}” cannot be used: {why}.",
-            todo="Correct the rule, or restore the file from the software's installation. No rule is in force till then.",
+            todo="Correct the rule, or restore the file from the software's installation. No rule is in force yet.",
             contact="whoever wrote the rule",
             exit_code=ExitCode.USAGE,
             details={"rule": rule},

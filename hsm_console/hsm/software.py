@@ -299,9 +299,7 @@ def _more(info: DeviceInfo) -> tuple[Algorithm, ...]:
     if Algorithm.AES_256 not in info.algorithms:
         return ()
     return tuple(
-        name
-        for name in Algorithm
-        if name.is_post_quantum and name not in info.algorithms and providers.offered(name)
+        name for name in Algorithm if name.is_post_quantum and name not in info.algorithms and providers.offered(name)
     )
 
 

@@ -282,6 +282,34 @@ def samples() -> list[e.AnyEvent]:
             fingerprint=SHA,
             segments=(e.SegmentFile(segment=0, first=0, last=255, file="segment-000000.tar.age", sha256=SHA),),
         ),
+        *order_samples(),
+        e.MemberAdded(
+            name="zurich", adapter="luna", label="root", serial="7001", region="eu", options={"module": "/x"}
+        ),
+        e.MemberUnlocked(name="zurich", serial="7001", lanes=4),
+        e.MemberChanged(name="zurich", serial="7001", state="down", was="up", reason="device-hung", text="No answer."),
+        e.FleetCompared(members=("primary", "zurich"), keys=3, missing=("zurich: root (0a)",)),
+        e.MemberRemoved(name="zurich", serial="7001"),
+    ]
+
+
+def order_samples() -> list[e.AnyEvent]:
+    """An order from its first entry to its last."""
+    return [
+        e.OrderOpened(
+            order_id="o-3",
+            action="generate-keys",
+            summary="Make 5 keys",
+            parameters={"count": "5"},
+            role=Role.CUSTODIAN,
+            needed=2,
+            of=3,
+        ),
+        e.OrderDecided(order_id="o-3", decision=e.Decision.APPROVE, statement="{}", cms="MII="),
+        e.OrderReady(order_id="o-3", by=("a.turing", "g.hopper")),
+        e.OrderStarted(order_id="o-3", run=1),
+        e.OrderEnded(order_id="o-3", outcome="done", result={"made": "5"}),
+        e.OrderDeclined(order_id="o-4", by=("a.turing", "g.hopper")),
     ]
 
 

@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
+import enum
+import inspect
 import json
 import os
 import re
 import signal
 import time
-from collections.abc import Iterator
+import typing
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
+import msgspec
 import pytest
 
-from hsm_console.client import audit, ceremonies, device, keys, people, rendezvous, reporting, setup
+from hsm_console.client import (
+    alerts,
+    anchors,
+    audit,
+    ceremonies,
+    device,
+    devices,
+    keys,
+    orders,
+    people,
+    rendezvous,
+    reporting,
+    setup,
+    work,
+)
 from hsm_console.client.session import Session, log_in
 from hsm_console.client.transport import GatewayProcess
 from hsm_console.domain.errors import ConsoleError, EnvironmentFault, PolicyRefusal
-from hsm_console.domain.events import Decision
-from hsm_console.domain.messages.ceremony import Approve, OpenCeremony
-from hsm_console.domain.messages.people import Enrol
 from hsm_console.domain.messages.setup import Founder, FoundingSpec
 from hsm_console.domain.people import Person, Role
 from hsm_console.domain.secret import Secret
@@ -151,43 +167,65 @@ class Spy:
 
     def __init__(self) -> None:
         self.asked: set[tuple[str, str]] = set()
+        self.waiting: set[tuple[str, str]] = set()
+        self.into = self.asked
 
     def call(self, method: str, path: str, *rest: Any, **more: Any) -> Any:
-        self.asked.add((method, path.partition("?")[0]))
+        self.into.add((method, path.partition("?")[0]))
+        return mock.MagicMock()
 
     def raw(self, method: str, path: str, **more: Any) -> bytes:
-        self.asked.add((method, path.partition("?")[0]))
+        self.into.add((method, path.partition("?")[0]))
         return b""
+
+    def sign_statement(self, text: str) -> str:
+        return ""
+
+
+ROOMS = (alerts, anchors, audit, ceremonies, device, devices, keys, orders, people, reporting, work)
+WAITING: frozenset[Callable[..., Any]] = frozenset(
+    {alerts.compare_device_log}
+    | {made for room in (work, devices) for made in vars(room).values() if inspect.isfunction(made)}
+)
+"""Functions of the client whose service does not exist yet. Each leaves this list when its service comes."""
+MADE_BY_HAND: frozenset[Callable[..., Any]] = frozenset(
+    {reporting.save, reporting.check_receipt, anchors.cosign, audit.receipt_file}
+)
+
+
+def example(kind: Any) -> Any:
+    """Any value of an annotated type: what is asked matters here, not what it says."""
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        fields = msgspec.structs.fields(kind)
+        return kind(**{each.name: example(each.type) for each in fields if each.required})
+    if isinstance(kind, type) and issubclass(kind, enum.Enum):
+        return next(iter(kind))
+    plain = {str: "an id/with a slash", int: 1, bytes: b"", bool: False, Secret: Secret("1"), Any: "x"}
+    if kind in plain:
+        return plain[kind]
+    return {dict: {}, tuple: ()}.get(typing.get_origin(kind), ())
 
 
 def ask_everything(spy: Any) -> None:
-    for function in (ceremonies.scripts, ceremonies.listed, keys.listed, people.listed, device.state, device.lock,
-                     device.health, device.openapi, audit.entries, audit.start_verification, audit.verification,
-                     audit.head):  # fmt: skip
-        function(spy)
-    for by_id in (ceremonies.script_text, ceremonies.script_paper, ceremonies.view, ceremonies.files):
-        by_id(spy, "an id/with a slash")
-    device.unlock(spy, Secret("1"))
-    ceremonies.open_ceremony(spy, OpenCeremony(script_id="x", sha256="x", parameters={}))
-    answer = Approve(step="s", revision=1, decision=Decision.APPROVE, statement="{}", cms="")
-    ceremonies.answer(spy, "c", answer)
-    ceremonies.statement(spy, "c", "s", "approve", "because")
-    ceremonies.file(spy, "c", "receipts/0001-key.pdf")
-    people.enrol(spy, Enrol(person=Person(uid="x", name="x"), roles=(), csr=""))
-    people.revoke(spy, "x", "keyCompromise")
-    audit.entry(spy, 1)
-    audit.make_receipt(spy, 1)
+    for room in ROOMS:
+        for name, function in inspect.getmembers(room, inspect.isfunction):
+            hints = typing.get_type_hints(function)
+            parameters = inspect.signature(function).parameters
+            if function.__module__ != room.__name__ or name.startswith("_") or "session" not in parameters:
+                continue
+            given = {
+                n: example(hints[n])
+                for n, p in parameters.items()
+                if n != "session" and p.default is p.empty and p.kind is not p.VAR_KEYWORD
+            }
+            if function not in MADE_BY_HAND:
+                spy.into = spy.waiting if function in WAITING else spy.asked
+                function(spy, **given | ({"canonical": "{}"} if function is orders.decide else {}))
+    spy.into = spy.asked
     for form in audit.RECEIPT_FORMS:
         audit.receipt_file(spy, 1, form)
     with pytest.raises(ValueError, match="one of"):
         audit.receipt_file(spy, 1, "exe")
-    audit.stop_verification(spy)
-    for made in (reporting.listed, lambda s: reporting.report(s, "sox"), lambda s: reporting.export(s, "csv")):
-        made(spy)
-    for of_job in (reporting.job, reporting.stop):
-        of_job(spy, "an id")
-    reporting.piece(spy, "an id", "name.csv", 0)
-    reporting.check_receipt_data(spy, "receipt.png", b"")
 
 
 def test_client_and_gateway_offer_the_same_routes(gateway: GatewayProcess) -> None:
@@ -204,9 +242,14 @@ def test_client_and_gateway_offer_the_same_routes(gateway: GatewayProcess) -> No
         for method in methods
     }
     in_session = {("GET", "/v1/greeting"), ("POST", "/v1/session"), ("DELETE", "/v1/session")}
+
+    def offering(method: str, path: str) -> list[tuple[str, str]]:
+        return [key for key, pattern in patterns.items() if key[0] == method and pattern.fullmatch(path)]
+
     used = set()
     for method, path in spy.asked:
-        found = [key for key, pattern in patterns.items() if key[0] == method and pattern.fullmatch(path)]
-        assert found, f"{method} {path} is not offered"
-        used |= set(found)
+        assert offering(method, path), f"{method} {path} is not offered"
+        used |= set(offering(method, path))
+    for method, path in spy.waiting:
+        assert not offering(method, path), f"{method} {path} is offered now: take its function off the list WAITING"
     assert set(patterns) - used - in_session == set()

@@ -194,7 +194,7 @@ def test_the_role_asked_for_goes_to_the_gateway(scene: Any) -> None:
 
     scene.server.wsgi_app = spy
     log_in(scene.address, credential, Secret(PASSPHRASE), Role.CUSTODIAN, True).close()
-    assert msgspec.json.decode(seen[0]) == {"role": "custodian", "step_up": True}
+    assert msgspec.json.decode(seen[0]) == {"role": "custodian", "step_up": True, "watch": False}
 
 
 def test_out_of_turn(scene: Any) -> None:

@@ -33,6 +33,8 @@ CALLS = [
     wire.Wrap(wrapping_id=b"\x01", object_id=b"\x02"),
     wire.Unwrap(wrapping_id=b"\x01", wrapped=b"w", spec=SPEC),
     wire.Derive(object_id=b"\x01", peer_public_point=b"\x04", length=32),
+    wire.OaepDecrypt(object_id=b"\x01", ciphertext=b"c", digest="sha256"),
+    wire.Decapsulate(object_id=b"\x01", ciphertext=b"c"),
     wire.Random(length=32),
     wire.Destroy(object_id=b"\x01"),
     wire.WriteData(item=DataObject(application="a", label="l", value=b"v")),
