@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from adapters import problems
 from adapters.mechanisms import fits
 from adapters.simulation import algorithms, vault
+from adapters.simulation.shown import attributes_of, infos
 from adapters.simulation.store import Kind, Object, Store, Stored, TokenRecord, damaged
 from hsm_console.domain.errors import DeviceError
 from hsm_console.domain.keys import (
@@ -104,11 +105,11 @@ class SimulatedToken(Hsm):
             for item in keys
             if (not object_id or item.object_id == object_id) and (not label or item.label == label)
         )
-        return tuple(info for each in wanted for info in _infos([item for item in keys if item.object_id == each]))
+        return tuple(info for each in wanted for info in infos([item for item in keys if item.object_id == each]))
 
     def attributes(self, object_id: bytes) -> KeyAttributes:
         self._require_login()
-        return _attributes(self._usable(object_id).item)
+        return attributes_of(self._usable(object_id).item)
 
     def sign(self, object_id: bytes, mechanism: SignMechanism, data: bytes) -> bytes:
         stored = self._usable(object_id, Usage.SIGN, "sign")
@@ -370,46 +371,10 @@ class SimulatedToken(Hsm):
             for stored in halves:  # a full disk leaves no half pair behind
                 self._store.remove(stored)
             raise
-        return _infos([stored.item for stored in halves])[0]
+        return infos([stored.item for stored in halves])[0]
 
     def _sealed(self, base: Object, key: Any) -> Object:
         item = msgspec.structs.replace(base, kind=Kind.SECRET if isinstance(key, bytes) else Kind.PRIVATE)
         value = key if isinstance(key, bytes) else algorithms.private_der(key)
         nonce, sealed = vault.seal(self._master, item.header(), value)
         return msgspec.structs.replace(item, nonce=nonce, value=sealed)
-
-
-def _infos(held: list[Object]) -> tuple[KeyInfo, ...]:
-    """What `find` tells of one id's objects: a whole key, a half of a pair, or several keys that share the id."""
-    private = [item for item in held if item.kind is Kind.PRIVATE]
-    public = [item for item in held if item.kind is Kind.PUBLIC]
-    infos = [_info_of(item, spki=b"", whole=True) for item in held if item.kind is Kind.SECRET]
-    for index in range(max(len(private), len(public))):
-        whole = index < len(private) and index < len(public)
-        item = private[index] if index < len(private) else public[index]
-        infos.append(_info_of(item, spki=public[index].value if whole else b"", whole=whole))
-    return tuple(infos)
-
-
-def _info_of(item: Object, *, spki: bytes, whole: bool) -> KeyInfo:
-    return KeyInfo(
-        object_id=item.object_id,
-        label=item.label,
-        algorithm=Algorithm(item.algorithm),
-        spki=spki,
-        attributes=_attributes(item) if whole else KeyAttributes(),
-    )
-
-
-def _attributes(item: Object) -> KeyAttributes:
-    return KeyAttributes(
-        token=True,
-        private=True,
-        sensitive=True,
-        always_sensitive=item.always_sensitive,
-        extractable=item.extractable,
-        never_extractable=item.never_extractable,
-        local=item.local,
-        modifiable=False,
-        usages=item.usages,
-    )
