@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, Signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
 
 from hsm_console.domain.messages.ceremony import CeremonySummary
@@ -37,12 +40,41 @@ class HomePage(Page):
         for part in (self._device, self._now):
             part.setSpacing(engine().px(12))
             self.add(part)
+        self._state: DeviceState | None = None
         self.set_device(DeviceState(unlocked=greeting.device_unlocked))
-        self._ceremonies: list[CeremonySummary] = []
+        self._ceremonies: list[CeremonySummary] | None = None
         self.set_ceremonies([])
 
     def set_device(self, state: DeviceState) -> None:
-        clear(self._device)
+        if state == self._state:
+            return
+        self._state = state
+        with self._focus_kept():
+            clear(self._device)
+            self._show_device(state)
+
+    def set_ceremonies(self, ceremonies: list[CeremonySummary]) -> None:
+        if ceremonies == self._ceremonies:
+            return
+        self._ceremonies = ceremonies
+        with self._focus_kept():
+            clear(self._now)
+            self._show_ceremonies(ceremonies)
+
+    @contextmanager
+    def _focus_kept(self) -> Iterator[None]:
+        """The page looks again by itself: who was on a control drawn anew stays here, at the first act."""
+        before = self.window().focusWidget()
+        inside = before is not None and self.isAncestorOf(before)
+        yield
+        if inside and self.window().focusWidget() is not before:
+            QTimer.singleShot(0, self, self._to_first)  # a new control takes the focus only when it is seen
+
+    def _to_first(self) -> None:
+        if self.first is not None:
+            self.first.setFocus()
+
+    def _show_device(self, state: DeviceState) -> None:
         frame, box = card()
         icon, token = ("unlock", "good") if state.unlocked else ("lock", "warn")
         said = tr("The module is unlocked") if state.unlocked else tr("The module is locked")
@@ -60,8 +92,7 @@ class HomePage(Page):
         box.addLayout(line)
         self._device.addWidget(frame)
 
-    def set_ceremonies(self, ceremonies: list[CeremonySummary]) -> None:
-        clear(self._now)
+    def _show_ceremonies(self, ceremonies: list[CeremonySummary]) -> None:
         running = [c for c in ceremonies if c.status in ("open", "paused")]
         ended = [c for c in ceremonies if c.status not in ("open", "paused")]
         self._now.addWidget(label(tr("Ceremonies under way"), "heading"))
@@ -83,9 +114,6 @@ class HomePage(Page):
             self._now.addWidget(label(tr("Past ceremonies"), "heading"))
             for summary in ended[:8]:
                 self._now.addWidget(self._tile(summary))
-        if self._ceremonies != ceremonies and self.isVisible() and self.first is not None:
-            self.first.setFocus()
-        self._ceremonies = ceremonies
 
     def _tile(self, summary: CeremonySummary) -> QFrame | QWidget:
         where = {

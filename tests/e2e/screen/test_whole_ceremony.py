@@ -180,7 +180,7 @@ def _decide(hands: Keyboard, uid: str, answer: str) -> None:
     hands.press(answer)
 
 
-def _open(hands: Keyboard) -> None:
+def log_in_and_unlock(hands: Keyboard) -> None:
     hands.wait("Log in")
     hands.type("c.babbage", "Tab", "Tab")
     hands.type(PASSPHRASE, "Return")
@@ -192,6 +192,10 @@ def _open(hands: Keyboard) -> None:
     hands.type(PASSPHRASE, "Tab")
     hands.type(PIN, "Return")
     hands.wait("Good day, Charlotte Babbage")
+
+
+def _open(hands: Keyboard) -> None:
+    log_in_and_unlock(hands)
     time.sleep(1)
     hands.photograph("e2e-1-home")
     hands.press("alt+n")

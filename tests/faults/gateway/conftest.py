@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import os
 import sqlite3
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from hsm_console.gateway import compose
 from hsm_console.gateway.projections import IntentRow
 from hsm_console.hsm.worker import HsmClient
 
+ROOT = Path(__file__).parents[3]
 _FLOWS = next(folder for folder in Path(__file__).parents if folder.name == "tests") / "flows" / "conftest.py"
 
 
@@ -89,26 +91,45 @@ def intents(workspace: Path) -> list[IntentRow]:
     return [msgspec.json.decode(row[0], type=IntentRow) for row in rows]
 
 
+def keys_and_intents(workspace: Path, pin: str) -> None:
+    """Every key in the token is the founding's or derives from an intent; all intents ended; none made twice."""
+    from hsm_console.domain.secret import Secret
+    from hsm_console.gateway.workspace import Home
+
+    home = Home(workspace)
+    announced = {object_id(bytes.fromhex(i.fingerprint)).hex() for i in intents(workspace)}
+    assert all(intent.ended >= 0 for intent in intents(workspace))
+    with HsmClient(home.binding(home.load())) as hsm:
+        hsm.log_in(Secret(pin))
+        keys = [key for key in hsm.find() if not key.label.startswith(("authority ", "log "))]
+    assert {key.object_id.hex() for key in keys} <= announced
+    succeeded = [i for i in intents(workspace) if i.ending == "operation-succeeded"]
+    assert len(keys) == sum(i.event.operation.value == "generate" for i in succeeded)
+
+
+def verified_twice(workspace: Path) -> None:
+    """By the application's verifier and by the page for strangers, without any finding."""
+    log, vkey = str(workspace), str(workspace / "log.vkey")
+    ours = [sys.executable, "-m", "hsm_console", "audit", "verify", log, "--vkey", vkey]
+    theirs = [sys.executable, str(ROOT / "docs" / "verify.py"), f"{log}/audit.db", vkey]
+    told = [subprocess.run(c, cwd=ROOT, capture_output=True, text=True, check=False) for c in (ours, theirs)]
+    assert [done.returncode for done in told] == [0, 0], "\n".join(d.stdout + d.stderr for d in told)
+
+
 @pytest.fixture
-def one_key_each(flows: ModuleType) -> Callable[[Path], None]:
-    """Every key in the token is the founding's or derives from an intent; every intent has ended."""
+def both_verify() -> Callable[[Path], None]:
+    return verified_twice
+
+
+@pytest.fixture
+def one_key_each() -> Callable[[Path], None]:
+    """What `keys_and_intents` says, with the PIN of the demonstration or of the house of the tests."""
 
     def check(workspace: Path) -> None:
-        from hsm_console.domain.secret import Secret
+        from hsm_console.cli.demo_cast import PIN
         from hsm_console.gateway.workspace import Home
 
-        home = Home(workspace)
-        announced = {object_id(bytes.fromhex(i.fingerprint)).hex() for i in intents(workspace)}
-        assert all(intent.ended >= 0 for intent in intents(workspace))
-        from hsm_console.cli.demo_cast import PIN
-
-        with HsmClient(home.binding(home.load())) as hsm:
-            pin = PIN if "demo" in home.load().token.label else flows.PIN
-            hsm.log_in(Secret(pin))
-            keys = [key for key in hsm.find() if not key.label.startswith(("authority ", "log "))]
-        assert {key.object_id.hex() for key in keys} <= announced
-        succeeded = [i for i in intents(workspace) if i.ending == "operation-succeeded"]
-        assert len(keys) == sum(i.event.operation.value == "generate" for i in succeeded)
+        keys_and_intents(workspace, PIN if "demo" in Home(workspace).load().token.label else flows_module.PIN)
 
     return check
 
