@@ -18,7 +18,7 @@ OTHER = 99
 
 # Captions of the activities of each class in OCSF 1.9; 99 is "Other" with our own name.
 ACTIVITY = {
-    EVENT_LOG: {2: "Delete", 3: "Enable", 4: "Disable", 5: "Archive", 6: "Rotate", 7: "Export"},
+    EVENT_LOG: {2: "Delete", 3: "Export", 4: "Archive", 5: "Rotate", 6: "Start", 7: "Stop", 8: "Restart"},
     FINDING: {1: "Create", 2: "Update"},
     AUTHENTICATION: {1: "Logon", 2: "Logoff"},
     SESSION: {1: "Assign Privileges"},
@@ -26,7 +26,8 @@ ACTIVITY = {
     USER: {1: "Create", 5: "Disable", 14: "Assign Privileges"},
     API: {1: "Create", 2: "Read", 3: "Update", 4: "Delete"},
 }
-STATUS_ID = {"success": 1, "failure": 2, "other": 99}
+STATUS_ID = {"success": (1, "Success"), "failure": (2, "Failure"), "other": (99, "Other")}
+_FINDING_STATUS = {e.AlertRaised: (1, "New"), e.AlertAcknowledged: (2, "In Progress")}
 
 
 class Kind(msgspec.Struct, frozen=True):
@@ -46,12 +47,12 @@ class Kind(msgspec.Struct, frozen=True):
 KINDS: dict[type[e.Event], Kind] = {
     e.LogCreated: Kind(EVENT_LOG, OTHER, HIGH, activity_name="Create"),
     e.PolicyInForce: Kind(ENTITY, 3, HIGH),
-    e.GatewayStarted: Kind(EVENT_LOG, 3, LOW),
-    e.GatewayStopped: Kind(EVENT_LOG, 4, LOW),
+    e.GatewayStarted: Kind(EVENT_LOG, 6, LOW),
+    e.GatewayStopped: Kind(EVENT_LOG, 7, LOW),
     e.LogViewed: Kind(EVENT_LOG, OTHER, activity_name="View"),
     e.LogVerified: Kind(EVENT_LOG, OTHER, activity_name="Verify"),
-    e.LogExported: Kind(EVENT_LOG, 7, LOW),
-    e.ReceiptIssued: Kind(EVENT_LOG, 7),
+    e.LogExported: Kind(EVENT_LOG, 3, LOW),
+    e.ReceiptIssued: Kind(EVENT_LOG, 3),
     e.TimeChangeDeclared: Kind(ENTITY, 3, MEDIUM),
     e.HeadCosigned: Kind(EVENT_LOG, OTHER, LOW, activity_name="Cosign"),
     e.RootKeyMade: Kind(API, 1, HIGH),
@@ -96,7 +97,7 @@ KINDS: dict[type[e.Event], Kind] = {
     e.SealKeyInForce: Kind(EVENT_LOG, OTHER, MEDIUM, activity_name="Change key"),
     e.DataKeyMade: Kind(EVENT_LOG, OTHER, activity_name="Change key"),
     e.DisclosuresErased: Kind(EVENT_LOG, 2, HIGH),
-    e.LogRotated: Kind(EVENT_LOG, 6, LOW),
+    e.LogRotated: Kind(EVENT_LOG, 5, LOW),
     e.LogPruned: Kind(EVENT_LOG, 2, HIGH),
     e.RulesLoaded: Kind(ENTITY, 3, MEDIUM),
     e.Heartbeat: Kind(EVENT_LOG, OTHER, activity_name="Heartbeat"),
@@ -148,6 +149,11 @@ def kind_of(event: e.Event) -> Kind:
         case e.GatewayStarted() if event.previous_end == "unclean":
             return msgspec.structs.replace(row, severity_id=MEDIUM)
     return row
+
+
+def ocsf_status(event: e.Event, row: Kind) -> tuple[int, str]:
+    """status_id and its caption. A finding has no outcome: it is new, or somebody looks after it."""
+    return _FINDING_STATUS.get(type(event)) or STATUS_ID[row.status]
 
 
 def status_of(event: e.Event) -> str:

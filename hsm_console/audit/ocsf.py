@@ -25,7 +25,8 @@ from hsm_console.domain.people import Actor, Role
 OCSF_VERSION = "1.9.0"
 _SHA256 = 3  # OCSF fingerprint.algorithm_id
 _PRODUCT = {"name": "HSM Console", "vendor_name": "HSM Console", "version": __version__}
-_PROFILES = ["record_integrity"]
+_PROFILES = ["host", "record_integrity"]
+_SERVICE = {"name": "hsm-console gateway"}
 _CATEGORY = {1: "System Activity", 2: "Findings", 3: "Identity & Access Management", 6: "Application Activity"}
 _CLASS = {
     kinds.EVENT_LOG: "Event Log Activity",
@@ -37,7 +38,6 @@ _CLASS = {
     kinds.API: "API Activity",
 }
 _SEVERITY = {1: "Informational", 2: "Low", 3: "Medium", 4: "High", 5: "Critical"}
-_STATUS = {"success": "Success", "failure": "Failure", "other": "Other"}
 
 
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +60,7 @@ def encode(draft: Draft, seq: int, previous: str, instant: Instant, uid: str, ar
     if previous:
         attestation["prev_event"] = {"fingerprint": _fingerprint(previous)}
     code = kinds.status_code(event)
+    status_id, status_caption = kinds.ocsf_status(event, row)
     value: dict[str, Any] = {
         "activity_id": row.activity_id,
         "activity_name": row.activity,
@@ -88,8 +89,8 @@ def encode(draft: Draft, seq: int, previous: str, instant: Instant, uid: str, ar
         "severity": _SEVERITY[row.severity_id],
         "severity_id": row.severity_id,
         "src_endpoint": {"name": draft.src or "gateway"},
-        "status": _STATUS[row.status],
-        "status_id": kinds.STATUS_ID[row.status],
+        "status": status_caption,
+        "status_id": status_id,
         "time": instant.time_ms,
         "type_uid": row.class_uid * 100 + row.activity_id,
     }
@@ -122,6 +123,10 @@ def _add_objects(value: dict[str, Any], event: Event, around: Surroundings) -> N
         value["log_name"] = around.chain_uid
     elif kind == kinds.ENTITY:
         value["entity"] = {"name": str(event.__struct_config__.tag)}
+    elif kind == kinds.AUTHENTICATION:
+        _add_log_on(value, event)
+    elif kind == kinds.FINDING:
+        value["finding_info"] = _finding(event, value["metadata"]["sequence"])
     if isinstance(event, PersonEnrolled):
         value["user"] = {"name": event.name, "uid": event.uid}
     elif isinstance(event, PersonRevoked):
@@ -132,6 +137,23 @@ def _add_objects(value: dict[str, Any], event: Event, around: Surroundings) -> N
     resources = _resources(event, around.device)
     if resources:
         value["resources"] = resources
+
+
+def _add_log_on(value: dict[str, Any], event: Event) -> None:
+    """Who was let in or not, and into what. One whom nobody knows is named as he named himself."""
+    user = value["actor"].get("user")
+    claimed = str(getattr(event, "claimed_uid", "")) or "unknown"
+    value["user"] = {"name": user["name"], "uid": user["uid"]} if user else {"uid": claimed}
+    value["service"] = _SERVICE
+    if "session" in value["actor"]:
+        value["session"] = value["actor"]["session"]
+
+
+def _finding(event: Any, seq: int) -> dict[str, Any]:
+    """An alert is known by its entry, also in the entry that acknowledges it."""
+    analytic = {"name": event.rule, "type": "Rule", "type_id": 1}
+    number = getattr(event, "alert", seq)
+    return {"analytic": analytic, "title": getattr(event, "title", event.rule), "uid": f"alert/{number}"}
 
 
 def _ceremony(event: Any, around: Surroundings, ceremony_id: str) -> dict[str, str]:

@@ -27,6 +27,7 @@ from hsm_console.domain.people import Actor, Role
 GOLDEN = Path(__file__).parent
 ORIGIN = "example.org/ceremony-room"
 CHAIN_UID = "01920000-0000-7000-8000-00000000c0de"
+GOLDEN_ENTRIES = 400
 START_MS = 1_790_000_000_000
 SHA = "5a" * 32
 DEVICE = DeviceInfo(
@@ -345,7 +346,7 @@ def signed_run(log: AuditLog, clock: FixedClock, entries: int = 20) -> None:
 
 
 def make_golden(folder: Path) -> None:
-    """golden.db: every kind of event once in a clean, signed run of about 300 entries, one full tile."""
+    """golden.db: every kind of event once in a clean, signed run of 400 entries, one full tile."""
     clock = FixedClock()
     with fixed_uids():
         log = new_log(folder, clock)
@@ -361,9 +362,9 @@ def make_golden(folder: Path) -> None:
 
 
 def signed_run_tail(log: AuditLog, clock: FixedClock) -> None:
-    for number in range(260):
+    while log.size < GOLDEN_ENTRIES - 1:
         clock.pass_ms(10)
-        log.append([view(number)])
+        log.append([view(log.size)])
     log.append([stop()])
     log.checkpoint()
 
