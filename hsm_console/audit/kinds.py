@@ -118,6 +118,7 @@ _OPERATIONS = {
     e.Operation.RECORD_HEAD: 3,
     e.Operation.VERIFY: 2,
     e.Operation.WRAP: 2,
+    e.Operation.REPLICATE: 1,
 }
 
 

@@ -28,6 +28,7 @@ _DOING = {
     e.Operation.RANDOM: "draw random octets from the token",
     e.Operation.WRAP: "take out of the token, encrypted under a wrapping key, the key",
     e.Operation.UNWRAP: "bring into the token the key",
+    e.Operation.REPLICATE: "copy to another device the key",
 }
 _DONE = {
     e.Operation.GENERATE: "generated the key",
@@ -42,6 +43,7 @@ _DONE = {
     e.Operation.RANDOM: "gave random octets",
     e.Operation.WRAP: "gave out, encrypted under a wrapping key, the key",
     e.Operation.UNWRAP: "took in the key",
+    e.Operation.REPLICATE: "gave to another device, encrypted under a wrapping key, the key",
 }
 _FOUND = {
     "not-done": "nothing had been made",

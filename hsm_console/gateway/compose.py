@@ -31,6 +31,7 @@ from hsm_console.gateway.app import App, Request
 from hsm_console.gateway.connection import CONNECTION_UID, PEER_DER, SRC
 from hsm_console.gateway.core import Core
 from hsm_console.gateway.device import Device
+from hsm_console.gateway.fleet import Fleet
 from hsm_console.gateway.incidents import Incidents
 from hsm_console.gateway.openapi import document
 from hsm_console.gateway.routes import table
@@ -39,6 +40,7 @@ from hsm_console.gateway.services.access import Access
 from hsm_console.gateway.services.alerts import Alerts
 from hsm_console.gateway.services.auditing import Auditing
 from hsm_console.gateway.services.ceremonies import Ceremonies
+from hsm_console.gateway.services.devices import Devices
 from hsm_console.gateway.services.evidence import Evidence
 from hsm_console.gateway.services.inventory import Keys, People
 from hsm_console.gateway.services.orders import Orders
@@ -256,6 +258,7 @@ def _serve(core: Core, run: Path, listen: str) -> Gateway:
     standing.start_up()
     core.notices.append(standing.problems)
     alerts = Alerts(core)
+    fleet = Fleet(core)
 
     def after_unlock() -> None:
         ceremonies.recover()
@@ -264,7 +267,7 @@ def _serve(core: Core, run: Path, listen: str) -> Gateway:
     core.device.recover = after_unlock
     routes = table(access, ceremonies, evidence, Scripts(evidence), Keys(core), people, auditing)
     routes += reporting.routes() + orders.routes() + alerts.routes()
-    routes += standing.routes() + witnessing.routes()
+    routes += standing.routes() + witnessing.routes() + Devices(core, fleet).routes()
     access.document = document(routes)
     app = App(
         routes,
@@ -287,9 +290,9 @@ def _serve(core: Core, run: Path, listen: str) -> Gateway:
     )
     core.sessions.drop = server.drop
     evidence.complete_all()
-    gateway = Gateway(core, server, (orders.close, auditing.close, reporting.close, standing.close), run)
-    gateway.starting, gateway.orders = (standing.record, orders.settle), orders
-    gateway.ticking += (standing.tick,)
+    gateway = Gateway(core, server, (orders.close, auditing.close, reporting.close, standing.close, fleet.close), run)
+    gateway.starting, gateway.orders = (standing.record, orders.settle, fleet.start), orders
+    gateway.ticking += (standing.tick, fleet.tick)
     return gateway
 
 

@@ -50,6 +50,7 @@ class Device:
         self, binding: Binding, log: AuditLog, environment: Environment, log_key: KeyRow, *, opener: Opener
     ) -> None:
         self._binding = binding
+        self.opener = opener
         self._log = log
         self._environment = environment
         self._log_key = log_key

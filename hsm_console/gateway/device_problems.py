@@ -17,14 +17,31 @@ def down(problem: Problem) -> Problem:
     )
 
 
-def wrong_serial(expected: str, found: str) -> EnvironmentFault:
-    """Another token than the one that was named, perhaps under the right label."""
+def wrong_serial(expected: str, found: str, name: str = "") -> EnvironmentFault:
+    """Another token than the one that was named, perhaps under the right label. name: of a further device."""
+    of, record = (f"“{name}” of this workspace", "entry that added it") if name else ("the one of this workspace",
+                                                                                     "founding record")  # fmt: skip
     return EnvironmentFault(
         Problem(
             code="token-wrong-serial",
-            what=f"The token that is connected (serial {found}) is not the one of this workspace ({expected}).",
-            todo="Connect the right one; compare the serial on its case with the founding record.",
-            details={"expected": expected, "found": found},
+            what=f"The token that is connected (serial {found}) is not {of} ({expected}).",
+            todo=f"Connect the right one; compare the serial on its case with the {record}.",
+            details={"expected": expected, "found": found, **({"device": name} if name else {})},
+        )
+    )
+
+
+def other_keys(name: str, label: str, object_id: str) -> VerificationFailed:
+    """A device holds another key under the id of one of ours."""
+    return VerificationFailed(
+        Problem(
+            code="device-other-keys",
+            what=f"The device “{name}” holds another key in the place of “{label}”: its public key differs.",
+            key_state="The key in the other devices is unchanged. The device was locked again and is not used.",
+            todo="Do not use this device. Find out what was put into it; then add it anew or replace it.",
+            contact="the administrator of the HSM and the security officer",
+            exit_code=ExitCode.VERIFICATION,
+            details={"device": name, "key": object_id},
         )
     )
 

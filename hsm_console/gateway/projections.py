@@ -22,6 +22,7 @@ from hsm_console.domain.events import Operation, Recorded
 from hsm_console.domain.keys import Custody, Grade, KeyAttributes
 from hsm_console.domain.people import Role
 from hsm_console.gateway.alert_rows import Alerts
+from hsm_console.gateway.member_rows import Members
 from hsm_console.gateway.order_rows import Orders
 
 _ENCODER = msgspec.json.Encoder(order="deterministic")
@@ -313,4 +314,4 @@ def issued(conn: sqlite3.Connection, what: str) -> tuple[int, str] | None:
 
 def projections() -> tuple[Projection, ...]:
     """Every projection of the gateway, for opening the log and for `hsm-console rebuild`."""
-    return Ceremonies(), Keys(), People(), Intents(), Issued(), Orders(), Alerts()
+    return Ceremonies(), Keys(), People(), Intents(), Issued(), Orders(), Alerts(), Members()

@@ -22,13 +22,15 @@ class Operation(enum.StrEnum):
     RANDOM = "random"
     WRAP = "wrap"
     UNWRAP = "unwrap"
+    REPLICATE = "replicate"
 
 
 class OperationIntended(Event, frozen=True, kw_only=True, tag="operation-intended"):
     """Durable before the HSM is called. For GENERATE and UNWRAP the object's CKA_ID derives from this entry's SHA-256.
 
     key_id: hex CKA_ID of an existing key the operation uses; under: of the wrapping key; input_sha256: digest of what
-    is signed, verified, encrypted, decrypted or unwrapped. count: how many keys a batch makes; `label` gives the name
+    is signed, verified, encrypted, decrypted or unwrapped. device: name of a further device that REPLICATE copies the
+    key to, under the same id. count: how many keys a batch makes; `label` gives the name
     of each ({n}: its number, the first is `first`); length: octets of RANDOM and DERIVE.
     """
 
@@ -48,12 +50,14 @@ class OperationIntended(Event, frozen=True, kw_only=True, tag="operation-intende
     extractable: bool = False
     length: int = 0
     first: int = 1
+    device: str = ""
 
 
 class OperationSucceeded(Event, frozen=True, kw_only=True, tag="operation-succeeded"):
     """intent: sequence number of the intent. spki, signature, certificate: base64. recovered: found after a crash.
 
     index: which key of a batch; last: the intent ends with this entry. custody: where the private key lies.
+    device: name of the further device that did it; empty: the workspace's own token.
     """
 
     intent: int
@@ -74,6 +78,7 @@ class OperationSucceeded(Event, frozen=True, kw_only=True, tag="operation-succee
     index: int = 0
     last: bool = True
     custody: Custody = Custody.DEVICE
+    device: str = ""
 
 
 class OperationFailed(Event, frozen=True, kw_only=True, tag="operation-failed"):

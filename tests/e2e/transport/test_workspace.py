@@ -184,8 +184,7 @@ class Spy:
 
 ROOMS = (alerts, anchors, audit, ceremonies, device, devices, keys, orders, people, reporting, work)
 WAITING: frozenset[Callable[..., Any]] = frozenset(
-    {alerts.compare_device_log}
-    | {made for room in (work, devices) for made in vars(room).values() if inspect.isfunction(made)}
+    {alerts.compare_device_log} | {made for room in (work,) for made in vars(room).values() if inspect.isfunction(made)}
 )
 """Functions of the client whose service does not exist yet. Each leaves this list when its service comes."""
 MADE_BY_HAND: frozenset[Callable[..., Any]] = frozenset(
