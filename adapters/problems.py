@@ -15,6 +15,7 @@ HSM_PEOPLE = "the administrator of the HSM"
 KEY_UNCHANGED = "The key is unchanged."
 PIN_BYTES = (4, 255)
 LABEL_CHARACTERS = 64
+ID_BYTES = 64
 DATA_BYTES = 4096
 RANDOM_BYTES = 1024 * 1024
 
@@ -184,14 +185,14 @@ def refused(code: str, what: str, todo: str, **details: str) -> InputError:
     return InputError(Problem(code=code, what=what, todo=todo, details=details, exit_code=2))
 
 
-def check_pin(pin: Secret) -> None:
+def check_pin(pin: Secret, bounds: tuple[int, int] = PIN_BYTES) -> None:
     """Refuse a PIN that no token takes, before it costs a try. Raises InputError `pin-length`."""
-    low, high = PIN_BYTES
+    low, high = bounds
     if not low <= len(pin) <= high:
         raise refused("pin-length", f"A PIN has {low} to {high} characters.", "Type the PIN again.")
 
 
-def check_spec(spec: KeySpec) -> None:
+def check_spec(spec: KeySpec, id_bytes: int = ID_BYTES) -> None:
     """Refuse names no token keeps faithfully. Raises InputError `label-unusable`, `object-id-unusable`."""
     if not (spec.label.isascii() and spec.label.isprintable() and 0 < len(spec.label) <= LABEL_CHARACTERS):
         raise refused(
@@ -199,8 +200,8 @@ def check_spec(spec: KeySpec) -> None:
             f"A label has 1 to {LABEL_CHARACTERS} plain characters (ASCII).",
             "Choose a label like “root-ca-2026”.",
         )
-    if not 0 < len(spec.object_id) <= 64:
-        raise refused("object-id-unusable", "An object id has 1 to 64 bytes.", "Derive it from the intent.")
+    if not 0 < len(spec.object_id) <= id_bytes:
+        raise refused("object-id-unusable", f"An object id has 1 to {id_bytes} bytes.", "Derive it from the intent.")
 
 
 def check_length(length: int, *, most: int) -> None:
@@ -291,6 +292,19 @@ def store_refused(error: OSError, path: Path) -> DeviceError:
     )
 
 
+def ask_the_vendors_tool(what: str, words: str, todo: str, **details: str) -> Unsupported:
+    """Something the device does, but not through PKCS#11."""
+    return Unsupported(
+        Problem(
+            code="unsupported",
+            what=f"This device does not give {what} through its driver. {words}".rstrip(),
+            todo=todo,
+            contact=HSM_PEOPLE,
+            details=details,
+        )
+    )
+
+
 def no_blank_token(label: str) -> EnvironmentFault:
     return EnvironmentFault(
         Problem(
@@ -312,6 +326,20 @@ def session_lost(method: str, ckr: str) -> DeviceError:
             todo="Do it again. Signing and the like are repeated by the console itself.",
             contact=HSM_PEOPLE,
             details={"call": method, "ckr": ckr},
+        )
+    )
+
+
+def answer_unusable(method: str, detail: str) -> DeviceError:
+    """The driver said that all went well and gave something that cannot be right."""
+    return DeviceError(
+        Problem(
+            code="answer-unusable",
+            what="The device's driver gave an answer that cannot be right; the console has thrown it away.",
+            key_state=state_after(method),
+            todo="Do not use this driver until it was examined: run `hsm-console adapter doctor` and tell its maker.",
+            contact=HSM_PEOPLE,
+            details={"call": method, "detail": detail},
         )
     )
 

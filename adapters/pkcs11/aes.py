@@ -1,46 +1,109 @@
-"""AES-GCM and AES key wrapping in a token."""
+"""AES-GCM and AES key wrapping in a token.
+
+Who makes the IV of AES-GCM differs between vendors, by firmware and by mode (the profile's `gcm`, the option `iv`):
+
+    caller     the console, 12 random bytes
+    readback   the device: 12 zero bytes are handed in, and it writes its IV over them (AWS, Azure, Google)
+    prepend    the device: nothing is handed in, its 12 bytes come before the ciphertext (CKM_CLOUDHSM_AES_GCM)
+    append16   the device: nothing is handed in, its 16 bytes come after the tag (Luna in FIPS mode)
+
+CK_GCM_PARAMS is packed here and points at buffers of this call: a device that writes its IV may do so as late as
+C_Encrypt, and would change an “immutable” bytes object of Python, and with it every equal literal of a module.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import os
 from typing import Any
 
-from pkcs11 import GCMParams, KeyType, Mechanism, ObjectClass
+from pkcs11 import KeyType, Mechanism, ObjectClass
 
 from adapters import problems
 from adapters.pkcs11 import objects
+from adapters.pkcs11.numbers import Numbers
 from adapters.pkcs11.profile import Profile
 from adapters.pkcs11.templates import TolerantMapper, capabilities, check, guarded
 from hsm_console.domain.keys import Algorithm, KeySpec
-from hsm_console.hsm.port import AesGcm, unsupported
+from hsm_console.hsm.port import AesGcm, Binding, unsupported
 
 IV_BYTES = 12
+LONG_IV_BYTES = 16
 TAG_BYTES = 16
+RULES = ("caller", "readback", "prepend", "append16")
 _WRAPPED_BYTES = 40  # 32 bytes under AES-KWP
 # AES-KWP (RFC 5649) under the ids of PKCS #11 v3.0 and of drafts before it. CKM_AES_KEY_WRAP (RFC 3394) cannot take
 # private keys, whose length is no multiple of eight.
 _KWP = (Mechanism.AES_KEY_WRAP_KWP, Mechanism.AES_KEY_WRAP_PAD)
 
 
-def encrypt(key: Any, rule: str, plaintext: bytes, aad: bytes) -> AesGcm:
-    """rule: `caller` makes the IV, or `token` does: it writes it over the twelve zero bytes that are handed in.
+class _GcmParams(ctypes.Structure):
+    """CK_GCM_PARAMS (PKCS #11 v3.1, 6.13.3)."""
 
-    The bytes object is made here and copied out at once: a token that writes its IV changes an “immutable” object.
-    """
-    iv = os.urandom(IV_BYTES) if rule == "caller" else bytes(bytearray(IV_BYTES))
-    parameters = GCMParams(iv, aad or None, TAG_BYTES * 8)
-    sealed: bytes = key.encrypt(plaintext, mechanism=Mechanism.AES_GCM, mechanism_param=parameters)
-    used = bytes(bytearray(parameters.nonce))
+    _fields_ = (
+        ("pIv", ctypes.c_void_p),
+        ("ulIvLen", ctypes.c_ulong),
+        ("ulIvBits", ctypes.c_ulong),
+        ("pAAD", ctypes.c_void_p),
+        ("ulAADLen", ctypes.c_ulong),
+        ("ulTagBits", ctypes.c_ulong),
+    )
+
+
+class _Parameters:
+    """The packed structure, and the buffers it points at, which live as long as this object."""
+
+    def __init__(self, iv: bytes, aad: bytes) -> None:
+        self.iv = ctypes.create_string_buffer(iv, len(iv)) if iv else None
+        self._aad = ctypes.create_string_buffer(aad, len(aad)) if aad else None
+        self.packed = bytes(
+            _GcmParams(
+                pIv=ctypes.addressof(self.iv) if self.iv else None,
+                ulIvLen=len(iv),
+                ulIvBits=len(iv) * 8,
+                pAAD=ctypes.addressof(self._aad) if self._aad else None,
+                ulAADLen=len(aad),
+                ulTagBits=TAG_BYTES * 8,
+            )
+        )
+
+
+def rule_of(binding: Binding, profile: Profile) -> str:
+    """Who makes the IV: the option `iv`, else the profile's word. Raises InputError `option-unusable`."""
+    rule = binding.options.get("iv", "") or profile.gcm
+    if rule not in RULES:
+        raise problems.refused("option-unusable", f"The option “iv” is one of: {', '.join(RULES)}.", "Correct it.")
+    return rule
+
+
+def encrypt(key: Any, rule: str, numbers: Numbers, plaintext: bytes, aad: bytes) -> AesGcm:
+    iv = {"caller": os.urandom(IV_BYTES), "readback": bytes(IV_BYTES)}.get(rule, b"")
+    parameters = _Parameters(iv, aad)
+    sealed: bytes = key.encrypt(
+        plaintext, mechanism=numbers.native(Mechanism.AES_GCM), mechanism_param=parameters.packed
+    )
+    used = parameters.iv.raw if parameters.iv else b""
+    if rule == "prepend":
+        used, sealed = sealed[:IV_BYTES], sealed[IV_BYTES:]
+    if rule == "append16":
+        used, sealed = sealed[-LONG_IV_BYTES:], sealed[:-LONG_IV_BYTES]
+    if len(sealed) != len(plaintext) + TAG_BYTES or not any(used):
+        raise problems.answer_unusable("encrypt", f"{len(sealed)} bytes for {len(plaintext)}, IV of {len(used)}")
     return AesGcm(iv=used, ciphertext=sealed[:-TAG_BYTES], tag=sealed[-TAG_BYTES:])
 
 
-def decrypt(key: Any, message: AesGcm, aad: bytes) -> bytes:
-    if len(message.iv) != IV_BYTES or len(message.tag) != TAG_BYTES:
+def decrypt(key: Any, rule: str, numbers: Numbers, message: AesGcm, aad: bytes) -> bytes:
+    if len(message.iv) not in (IV_BYTES, LONG_IV_BYTES) or len(message.tag) != TAG_BYTES:
         raise problems.ciphertext_invalid()
-    parameters = GCMParams(bytes(bytearray(message.iv)), aad or None, TAG_BYTES * 8)
+    before = message.iv if rule == "prepend" else b""
+    parameters = _Parameters(b"" if before else message.iv, aad)
     plain: bytes = key.decrypt(
-        message.ciphertext + message.tag, mechanism=Mechanism.AES_GCM, mechanism_param=parameters
+        before + message.ciphertext + message.tag,
+        mechanism=numbers.native(Mechanism.AES_GCM),
+        mechanism_param=parameters.packed,
     )
+    if len(plain) != len(message.ciphertext):
+        raise problems.answer_unusable("decrypt", f"{len(plain)} bytes for {len(message.ciphertext)}")
     return plain
 
 

@@ -9,7 +9,8 @@ from pkcs11 import Mechanism, TokenFlag
 from pkcs11.exceptions import PKCS11Error
 
 from adapters.pkcs11.encoding import CURVES, RSA_BITS
-from adapters.pkcs11.profile import Profile
+from adapters.pkcs11.numbers import Numbers
+from adapters.pkcs11.profile import Profile, Role
 from hsm_console.domain.keys import Algorithm, DeviceInfo, SignMechanism
 
 M = Mechanism
@@ -50,8 +51,13 @@ def sign_mechanisms(offered: set[Any]) -> tuple[SignMechanism, ...]:
     return tuple(name for name, native in _SIGN.items() if native in offered)
 
 
-def algorithms(slot: Any, offered: set[Any], profile: Profile) -> tuple[Algorithm, ...]:
-    """What keys can be made: by mechanism and key size, and by the profile where a token cannot tell (curves)."""
+def algorithms(slot: Any, offered: set[Any], profile: Profile, role: Role | None = None) -> tuple[Algorithm, ...]:
+    """What keys can be made: by mechanism and key size, and by the profile where a token cannot tell (curves).
+
+    offered: in the standard's names. role: who logs in; not everybody makes keys.
+    """
+    if not profile.can_generate or not (role or profile.login).generates:
+        return ()
     found: list[Algorithm] = []
     if M.RSA_PKCS_KEY_PAIR_GEN in offered:
         low, high = _rsa_range(slot)
@@ -91,13 +97,13 @@ def software(token: Any) -> str:
     return next((name for mark, name in _SOFTWARE.items() if mark in told), "")
 
 
-def describe(token: Any, offered: set[Any], profile: Profile) -> DeviceInfo:
+def describe(token: Any, offered: set[Any], profile: Profile, role: Role, numbers: Numbers) -> DeviceInfo:
     """DeviceInfo of a token that was just read. A blank token tells its flags and mechanisms, but no label."""
     flags = token.flags
     blank = not flags & TokenFlag.TOKEN_INITIALIZED
     soft = software(token)
     remark = () if profile.simulated or not soft else (f"{soft} keeps keys in files; it is no hardware.",)
-    known = algorithms(token.slot, offered, profile)
+    known = algorithms(token.slot, offered, profile, role)
     return DeviceInfo(
         adapter=profile.id,
         vendor=token.manufacturer_id or profile.vendor,
@@ -108,13 +114,24 @@ def describe(token: Any, offered: set[Any], profile: Profile) -> DeviceInfo:
         hardware=".".join(map(str, token.hardware_version)),
         simulated=profile.simulated or bool(soft),
         initialised=not blank,
-        mechanisms=tuple(sorted(m.name if isinstance(m, Mechanism) else f"0x{m:08x}" for m in offered)),
+        mechanisms=tuple(sorted(_name(numbers.native(m) if isinstance(m, Mechanism) else m) for m in offered)),
         algorithms=known,
         sign_mechanisms=sign_mechanisms(offered),
         oaep=oaep(offered, profile),
+        limits=_limits(profile),
         user_pin_low=bool(flags & TokenFlag.USER_PIN_COUNT_LOW),
         user_pin_final_try=bool(flags & TokenFlag.USER_PIN_FINAL_TRY),
         user_pin_locked=bool(flags & TokenFlag.USER_PIN_LOCKED),
         untested_on_hardware=profile.untested,
-        remarks=(*profile.remarks, *remark),
+        remarks=(*profile.remarks, *((role.words,) if role.words else ()), *remark),
     )
+
+
+def _name(mechanism: Any) -> str:
+    return mechanism.name if isinstance(mechanism, Mechanism) else f"0x{mechanism:08x}"
+
+
+def _limits(profile: Profile) -> dict[str, int]:
+    """What the profile knows of the device's bounds; what it does not know is left out."""
+    known = {"gcm_bytes": profile.gcm_bytes, "sessions": profile.max_sessions, "id_bytes": profile.id_bytes}
+    return {name: value for name, value in known.items() if value}

@@ -113,6 +113,15 @@ def ecdsa_from_der(signature: bytes, algorithm: Algorithm) -> bytes:
         raise ValueError("the signature is too long for this curve") from long
 
 
+def signature_fits(algorithm: Algorithm, signature: bytes) -> bool:
+    """Whether a token's signature has the length that its key gives; other kinds are not judged."""
+    if algorithm in CURVES:
+        return len(signature) == 2 * CURVES[algorithm][2]
+    if algorithm in RSA_BITS:
+        return len(signature) * 8 == RSA_BITS[algorithm]
+    return len(signature) == {Algorithm.ED25519: 64, Algorithm.HMAC_SHA256: 32}.get(algorithm, len(signature))
+
+
 def digest(name: str, data: bytes, algorithm: Algorithm) -> bytes:
     """The message's hash, cut to the curve's order as ECDSA asks (FIPS 186-5, 6.4.1)."""
     return hashlib.new(name, data).digest()[: CURVES[algorithm][2]]

@@ -11,11 +11,12 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import msgspec
 import pkcs11.exceptions
 
 from adapters import problems
 from adapters.pkcs11 import ckr
-from adapters.pkcs11.profile import Profile
+from adapters.pkcs11.profile import Hint, Profile
 from adapters.pkcs11.raw import CkrError
 from hsm_console.domain.errors import ConsoleError, DeviceError, EnvironmentFault, Problem
 from hsm_console.hsm.port import Unsupported
@@ -203,17 +204,20 @@ def _from_text(text: str) -> str:
 def translate(error: Exception, method: str, profile: Profile | None = None) -> ConsoleError:
     """The error in the console's words; a profile may say what a value means in its module, and explain it itself."""
     told_as = ckr_of(error)
-    name = profile.aliases.get(f"{method}/{told_as}", told_as) if profile else told_as
-    hint = profile.hints.get(name) if profile else None
-    if hint is None and (ready := _ready(name)) is not None:
-        return ready
+    name, hint = _as_profile_says(told_as, method, profile)
+    if (ready := _ready(name)) is not None:
+        said = ready.problem
+        what, todo = (hint and hint.what) or said.what, (hint and hint.todo) or said.todo
+        details = {**said.details, "ckr": told_as}
+        return type(ready)(msgspec.structs.replace(said, what=what, todo=todo, details=details))
     if name in _UNSUPPORTED:
         return Unsupported(
             Problem(
                 code="unsupported",
-                what="This device does not offer what was asked.",
+                what=(hint and hint.what) or "This device does not offer what was asked.",
                 key_state=state_after(method) if method in ("generate", "unwrap") else "Nothing has been done.",
-                todo="Choose another algorithm or device; `hsm-console adapter probe` lists what this one offers.",
+                todo=(hint and hint.todo)
+                or "Choose another algorithm or device; `hsm-console adapter probe` lists what this one offers.",
                 details={"call": method, "ckr": told_as},
             )
         )
@@ -221,13 +225,21 @@ def translate(error: Exception, method: str, profile: Profile | None = None) -> 
     return meaning.family(
         Problem(
             code=meaning.code,
-            what=hint or meaning.what,
+            what=(hint and hint.what) or meaning.what,
             key_state=state_after(method),
-            todo=meaning.todo,
+            todo=(hint and hint.todo) or meaning.todo,
             contact=problems.HSM_PEOPLE,
             details={"call": method, "ckr": told_as},
         )
     )
+
+
+def _as_profile_says(told_as: str, method: str, profile: Profile | None) -> tuple[str, Hint | None]:
+    """What a value means in this module (`aliases`), and the vendor's own explanation of it (`hints`)."""
+    if profile is None:
+        return told_as, None
+    name = profile.aliases.get(f"{method}/{told_as}") or profile.aliases.get(told_as, told_as)
+    return name, profile.hints.get(f"{method}/{told_as}") or profile.hints.get(told_as) or profile.hints.get(name)
 
 
 def _ready(name: str) -> ConsoleError | None:

@@ -10,8 +10,9 @@ from pkcs11.exceptions import PKCS11Error
 
 from adapters import problems
 from adapters.pkcs11 import encoding, objects
+from adapters.pkcs11.numbers import Numbers
 from adapters.pkcs11.profile import Profile
-from adapters.pkcs11.templates import Template, TolerantMapper, capabilities, check, guarded, public
+from adapters.pkcs11.templates import Template, TolerantMapper, capabilities, check, guarded, public, without
 from hsm_console.domain.keys import Algorithm, KeySpec
 
 _PAIRS: dict[str, tuple[KeyType, Mechanism]] = {
@@ -23,14 +24,16 @@ _PAIRS: dict[str, tuple[KeyType, Mechanism]] = {
 _SECRET_BITS = 256
 
 
-def generate(session: Any, mapper: TolerantMapper, profile: Profile, spec: KeySpec) -> list[objects.Found]:
+def generate(
+    session: Any, mapper: TolerantMapper, profile: Profile, numbers: Numbers, spec: KeySpec
+) -> list[objects.Found]:
     """C_GenerateKeyPair or C_GenerateKey, once; the objects it made. The templates are checked in Python first."""
-    private = check(mapper, guarded(spec, modifiable=profile.modifiable))
+    guards = check(mapper, guarded(spec, modifiable=profile.modifiable))
     # CKA_DECAPSULATE, which python-pkcs11 sets by itself, is all that an ML-KEM key may do
     flags = MechanismFlag(0) if spec.algorithm.is_kem else capabilities(spec.usages)
     check(mapper, {Attribute.ID: spec.object_id, Attribute.LABEL: spec.label})
     if not spec.algorithm.is_pair:
-        return [_generate_secret(session, spec, flags, private)]
+        return [_generate_secret(session, numbers, spec, flags, without(guards, profile.strip.secret))]
     kind, mechanism = _pair_of(spec.algorithm)
     shown = public(modifiable=profile.modifiable, private=profile.public_private)
     pair = session.generate_keypair(
@@ -40,14 +43,16 @@ def generate(session: Any, mapper: TolerantMapper, profile: Profile, spec: KeySp
         label=spec.label,
         store=True,
         capabilities=flags,
-        mechanism=mechanism,
-        public_template=check(mapper, {**shown, **_parameters(spec.algorithm)}),
-        private_template=private,
+        mechanism=numbers.native(mechanism),
+        public_template=without(check(mapper, {**shown, **_parameters(spec.algorithm)}), profile.strip.public),
+        private_template=without(guards, profile.strip.private),
     )
     return [objects.of(ObjectClass.PUBLIC_KEY, pair[0]), objects.of(ObjectClass.PRIVATE_KEY, pair[1])]
 
 
-def _generate_secret(session: Any, spec: KeySpec, flags: MechanismFlag, template: Template) -> objects.Found:
+def _generate_secret(
+    session: Any, numbers: Numbers, spec: KeySpec, flags: MechanismFlag, template: Template
+) -> objects.Found:
     aes = spec.algorithm is Algorithm.AES_256
     handle = session.generate_key(
         KeyType.AES if aes else KeyType.GENERIC_SECRET,
@@ -56,7 +61,7 @@ def _generate_secret(session: Any, spec: KeySpec, flags: MechanismFlag, template
         label=spec.label,
         store=True,
         capabilities=flags,
-        mechanism=Mechanism.AES_KEY_GEN if aes else Mechanism.GENERIC_SECRET_KEY_GEN,
+        mechanism=numbers.native(Mechanism.AES_KEY_GEN if aes else Mechanism.GENERIC_SECRET_KEY_GEN),
         template=template,
     )
     return objects.of(ObjectClass.SECRET_KEY, handle)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-from pkcs11 import TokenFlag
+from pkcs11 import KeyType, TokenFlag
 from pkcs11.exceptions import PKCS11Error, SessionReadOnly, TokenNotPresent, TokenNotRecognised, TokenWriteProtected
 
 from adapters import problems
@@ -17,6 +17,7 @@ from adapters.pkcs11.errors import told
 from adapters.pkcs11.module import Module
 from adapters.pkcs11.profile import Profile
 from adapters.pkcs11.raw import CKU_SO, CkrError
+from adapters.pkcs11.roles import login_text, role_of, user_type
 from adapters.pkcs11.templates import TolerantMapper
 from hsm_console.domain.secret import Secret
 from hsm_console.hsm.port import Binding
@@ -37,7 +38,8 @@ class Sessions:
     """The token that a binding means, and the sessions on it. login: another view's, to share it."""
 
     def __init__(self, module: Module, profile: Profile, binding: Binding, login: Login | None = None) -> None:
-        self.mapper = TolerantMapper()
+        self.role = role_of(binding, profile)
+        self.mapper = TolerantMapper({number: KeyType[name] for name, number in profile.key_types.items()})
         self.login = login or Login()
         self._module = module
         self._profile = profile
@@ -106,16 +108,16 @@ class Sessions:
         if self.login.done:
             raise problems.already_logged_in()
         token = self.token()
-        if self._profile.login.builder == "none":
+        if not self.role.format:
             self.login.done = True
             return
         own_pad = bool(token.flags & TokenFlag.PROTECTED_AUTHENTICATION_PATH)
-        given = None if own_pad and not pin else self._built(pin)
+        given = None if own_pad and not pin else login_text(self._binding, self.role, pin)
         raw, slot = self._module.raw, token.slot.slot_id
         with told("log_in", self._profile):
             session = raw.open_session(slot)
             try:
-                raw.login(session, given, user=self._user_type())
+                raw.login(session, given, user=user_type(self._binding, self.role))
             except CkrError:
                 with contextlib.suppress(CkrError):
                     raw.close_session(session)
@@ -151,6 +153,8 @@ class Sessions:
                 try:
                     self._work = token.open(rw=True, attribute_mapper=self.mapper)
                 except (TokenWriteProtected, SessionReadOnly):
+                    if not self._profile.read_only_sessions:
+                        raise
                     self._work = token.open(rw=False, attribute_mapper=self.mapper)
         return self._work
 
@@ -190,27 +194,6 @@ class Sessions:
                 tokens.append(slot.get_token())
         return tokens
 
-    def _user_type(self) -> int:
-        """CK_USER_TYPE: the profile's, or a vendor's own by the option `user-type` (a number, 0x… allowed)."""
-        chosen = self._binding.options.get("user-type", "")
-        try:
-            return int(chosen, 0) if chosen else self._profile.login.user_type
-        except ValueError as wrong:
-            raise problems.refused("option-unusable", "The option “user-type” is a number.", "Correct it.") from wrong
-
-    def _built(self, pin: Secret) -> Secret:
-        """The PIN as the device wants it."""
-        builder = self._profile.login.builder
-        if builder == "plain":
-            problems.check_pin(pin)
-            return pin
-        options = self._binding.options
-        if builder == "user-password":
-            return Secret(options.get("user", "").encode() + b":" + pin.reveal_bytes())
-        if builder == "key-id-password":
-            return Secret(options.get("key-id", "0001").encode() + pin.reveal_bytes())
-        raise ValueError(f"unknown login builder {builder}")
-
 
 def lanes_of(binding: Binding, profile: Profile) -> int:
     """How many calls at once: the option `lanes`, else the profile's word."""
@@ -218,6 +201,8 @@ def lanes_of(binding: Binding, profile: Profile) -> int:
     if not chosen.isdecimal() or not 1 <= int(chosen) <= MOST_LANES:
         words = f"The option “lanes” is a number from 1 to {MOST_LANES}."
         raise problems.refused("option-unusable", words, "Correct it.")
+    if profile.max_sessions:  # one more for the login
+        return max(1, min(int(chosen), profile.max_sessions - 1))
     return int(chosen)
 
 

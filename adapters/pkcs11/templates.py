@@ -12,6 +12,7 @@ from typing import Any
 
 from pkcs11 import Attribute, KeyType, MechanismFlag, ObjectClass
 from pkcs11.attributes import ATTRIBUTE_TYPES, AttributeMapper, handle_bool, handle_date, handle_str, handle_ulong
+from pkcs11.constants import DEFAULT
 
 from adapters.problems import refused
 from hsm_console.domain.keys import KeySpec, Usage
@@ -23,12 +24,13 @@ _OWN_TYPES: dict[int, type] = {id(handle_bool): bool, id(handle_ulong): int, id(
 class TolerantMapper(AttributeMapper):
     """Reads what foreign tools have written: labels that are no UTF-8, classes and key types nobody registered."""
 
-    def __init__(self) -> None:
+    def __init__(self, key_types: dict[int, KeyType] | None = None) -> None:
+        """key_types: a vendor's own numbers and what they are in the standard."""
         super().__init__()
         for attribute in (Attribute.LABEL, Attribute.APPLICATION, Attribute.UNIQUE_ID, Attribute.URL):
             self.attribute_types[attribute] = (handle_str[0], _text)
-        for attribute, known in ((Attribute.CLASS, ObjectClass), (Attribute.KEY_TYPE, KeyType)):
-            self.attribute_types[attribute] = (handle_ulong[0], _number_of(known))
+        self.attribute_types[Attribute.CLASS] = (handle_ulong[0], _number_of(ObjectClass, {}))
+        self.attribute_types[Attribute.KEY_TYPE] = (handle_ulong[0], _number_of(KeyType, key_types or {}))
         self.attribute_types[Attribute.MODULUS_BITS] = handle_ulong
 
 
@@ -36,9 +38,11 @@ def _text(value: bytes) -> str:
     return value.decode("utf-8", errors="replace")
 
 
-def _number_of(known: Any) -> Callable[[bytes], Any]:
+def _number_of(known: Any, others: dict[int, Any]) -> Callable[[bytes], Any]:
     def unpack(value: bytes) -> Any:
         number = handle_ulong[1](value)
+        if number in others:
+            return others[number]
         try:
             return known(number)
         except ValueError:
@@ -84,6 +88,12 @@ def _unusable(attribute: Attribute, value: object) -> Exception:
         attribute=name,
         type=type(value).__name__,
     )
+
+
+def without(template: Template, names: tuple[str, ...]) -> Template:
+    """The template and a word to python-pkcs11 to leave these attributes out, its own defaults too. `*` is all."""
+    chosen = [each.name for each in Attribute] if "*" in names else names
+    return {**template, **{Attribute[name]: DEFAULT for name in chosen}}
 
 
 def capabilities(usages: tuple[Usage, ...]) -> MechanismFlag:

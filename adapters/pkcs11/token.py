@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pkcs11 import Attribute, Mechanism, ObjectClass
@@ -14,7 +14,9 @@ from adapters.mechanisms import fits
 from adapters.pkcs11 import aes, capabilities, encoding, encryption, generation, objects
 from adapters.pkcs11.errors import told
 from adapters.pkcs11.module import Module, load
+from adapters.pkcs11.numbers import Numbers
 from adapters.pkcs11.profile import Profile
+from adapters.pkcs11.roles import may_not_generate
 from adapters.pkcs11.session import Login, Sessions, lanes_of
 from adapters.pkcs11.templates import check
 from hsm_console.domain.errors import ConsoleError
@@ -39,9 +41,15 @@ class Pkcs11Token(Hsm, Parallel):
         self.profile = profile
         self.module = module or load(profile, binding)
         self.sessions = Sessions(self.module, profile, binding, login)
+        self._iv = aes.rule_of(binding, profile)
+        self.numbers = Numbers(profile, self._iv)
         self._offered: set[Any] | None = None
         self._keys: dict[bytes, objects.Found] = {}
         self._epoch = 0
+
+    @property
+    def deadlines(self) -> Mapping[str, float]:
+        return self.profile.deadlines
 
     def lanes(self) -> tuple[Hsm, ...]:
         binding = self.sessions.binding
@@ -57,7 +65,8 @@ class Pkcs11Token(Hsm, Parallel):
                 if blank is None:
                     raise
                 token = blank
-            return capabilities.describe(token, self._mechanisms(token), self.profile)
+            offered = self._mechanisms(token)
+            return capabilities.describe(token, offered, self.profile, self.sessions.role, self.numbers)
 
     def initialise_token(self, label: str, so_pin: Secret, user_pin: Secret) -> DeviceInfo:
         if not self.profile.can_initialise:
@@ -85,12 +94,14 @@ class Pkcs11Token(Hsm, Parallel):
 
     def generate(self, spec: KeySpec) -> KeyInfo:
         session = self.sessions.require_login()
-        problems.check_spec(spec)
+        problems.check_spec(spec, self.profile.id_bytes)
+        self._require_maker("generate")
         with self._told("generate"):
             if not self.profile.can_generate or spec.algorithm not in self._algorithms():
                 raise problems.algorithm_unsupported(spec.algorithm)
             self._require_free(session, spec)
-            return _as_made(spec, generation.generate(session, self.sessions.mapper, self.profile, spec))
+            made = generation.generate(session, self.sessions.mapper, self.profile, self.numbers, spec)
+            return _as_made(spec, made)
 
     def find(self, *, object_id: bytes = b"", label: str = "") -> tuple[KeyInfo, ...]:
         session = self.sessions.require_login()
@@ -110,10 +121,14 @@ class Pkcs11Token(Hsm, Parallel):
             key = self._usable(object_id, "sign", "sign")
             native, parameter, message = self._signing(key.algorithm, mechanism, data)
             signature: bytes = key.handle.sign(message, mechanism=native, mechanism_param=parameter)
+        if not encoding.signature_fits(key.algorithm, signature):
+            raise problems.answer_unusable("sign", f"a signature of {len(signature)} bytes")
         return encoding.ecdsa_to_der(signature) if key.algorithm.is_ec else signature
 
     def verify(self, object_id: bytes, mechanism: SignMechanism, data: bytes, signature: bytes) -> None:
         session = self.sessions.require_login()
+        if not self.profile.verifies:
+            raise unsupported("verify", "the console verifies with the public key")
         with self._told("verify", object_id):
             key = self._verifier(session, object_id)
             native, parameter, message = self._signing(key.algorithm, mechanism, data)
@@ -127,13 +142,19 @@ class Pkcs11Token(Hsm, Parallel):
     def encrypt(self, object_id: bytes, plaintext: bytes, aad: bytes = b"") -> AesGcm:
         with self._told("encrypt", object_id):
             key = self._aes(object_id, "encrypt", "encrypt")
-            return aes.encrypt(key.handle, self.profile.gcm, plaintext, aad)
+            self._require_gcm()
+            if self.profile.gcm_bytes:
+                problems.check_length(len(plaintext), most=self.profile.gcm_bytes)
+            return aes.encrypt(key.handle, self._iv, self.numbers, plaintext, aad)
 
     def decrypt(self, object_id: bytes, message: AesGcm, aad: bytes = b"") -> bytes:
         with self._told("decrypt", object_id):
-            return aes.decrypt(self._aes(object_id, "decrypt", "decrypt").handle, message, aad)
+            key = self._aes(object_id, "decrypt", "decrypt")
+            self._require_gcm()
+            return aes.decrypt(key.handle, self._iv, self.numbers, message, aad)
 
     def wrap(self, wrapping_id: bytes, object_id: bytes) -> bytes:
+        self._require(self.profile.wraps, "wrap")
         with self._told("wrap", object_id):
             wrapping = self._aes(wrapping_id, "wrap_key", "wrap keys")
             target = self._key(object_id)
@@ -143,7 +164,9 @@ class Pkcs11Token(Hsm, Parallel):
 
     def unwrap(self, wrapping_id: bytes, wrapped: bytes, spec: KeySpec) -> KeyInfo:
         session = self.sessions.require_login()
-        problems.check_spec(spec)
+        problems.check_spec(spec, self.profile.id_bytes)
+        self._require(self.profile.wraps, "unwrap")
+        self._require_maker("unwrap")
         with self._told("unwrap", wrapping_id):
             wrapping = self._aes(wrapping_id, "unwrap_key", "unwrap keys")
             self._require_free(session, spec)
@@ -151,6 +174,7 @@ class Pkcs11Token(Hsm, Parallel):
             return _as_made(spec, [made])
 
     def derive(self, object_id: bytes, peer_public_point: bytes, length: int) -> bytes:
+        self._require(self.profile.derives, "derive")
         with self._told("derive", object_id):
             key = self._usable(object_id, "derive_key", "agree on secrets")
             if not key.algorithm.is_ec or self.profile.token_objects_only:
@@ -183,6 +207,7 @@ class Pkcs11Token(Hsm, Parallel):
 
     def destroy(self, object_id: bytes) -> int:
         session = self.sessions.require_login()
+        self._require_maker("destroy")
         with self._told("destroy"):
             doomed = objects.everything(session, object_id=object_id)
             if not doomed:
@@ -195,6 +220,7 @@ class Pkcs11Token(Hsm, Parallel):
 
     def write_data(self, item: DataObject) -> None:
         session = self.sessions.require_login()
+        self._require(self.profile.data_objects, "data objects")
         problems.check_data(item.value)
         template = {
             Attribute.CLASS: ObjectClass.DATA,
@@ -211,17 +237,31 @@ class Pkcs11Token(Hsm, Parallel):
                 handle.destroy()
 
     def read_data(self, application: str, label: str) -> tuple[DataObject, ...]:
+        self._require(self.profile.data_objects, "data objects")
         with self._told("read_data"):
             values = [handle[Attribute.VALUE] for handle in _data(self.sessions.work(), application, label)]
         return tuple(DataObject(application=application, label=label, value=bytes(value)) for value in values)
 
     def delete_data(self, application: str, label: str) -> int:
         session = self.sessions.require_login()
+        self._require(self.profile.data_objects, "data objects")
         with self._told("delete_data"):
             doomed = _data(session, application, label)
             for handle in doomed:
                 handle.destroy()
         return len(doomed)
+
+    def attest(self, object_id: bytes) -> bytes:
+        recipe = self.profile.attestation
+        if recipe is None:
+            raise unsupported("attest", f"key {object_id.hex()}")
+        todo = f"The vendor's tool does it: {recipe.command}. Verify it without a network: {recipe.verify}."
+        raise problems.ask_the_vendors_tool("an attestation of a key", recipe.proves, todo, object_id=object_id.hex())
+
+    def native_log(self, after: int) -> tuple[dict[str, str], ...]:
+        if not self.profile.audit_hint:
+            raise unsupported("native_log", f"after entry {after}")
+        raise problems.ask_the_vendors_tool("its own log", "", self.profile.audit_hint)
 
     def close(self) -> None:
         with contextlib.suppress(Exception):
@@ -250,11 +290,24 @@ class Pkcs11Token(Hsm, Parallel):
     def _mechanisms(self, token: Any = None) -> set[Any]:
         if self._offered is None:
             chosen = self.sessions.token() if token is None else token
-            self._offered = set(chosen.slot.get_mechanisms())
+            self._offered = self.numbers.standard(chosen.slot.get_mechanisms())
         return self._offered
 
     def _algorithms(self) -> tuple[Algorithm, ...]:
-        return capabilities.algorithms(self.sessions.token().slot, self._mechanisms(), self.profile)
+        slot = self.sessions.token().slot
+        return capabilities.algorithms(slot, self._mechanisms(), self.profile, self.sessions.role)
+
+    def _require_maker(self, act: str) -> None:
+        if not self.sessions.role.generates:
+            raise may_not_generate(act, self.profile)
+
+    def _require_gcm(self) -> None:
+        self._require(Mechanism.AES_GCM in self._mechanisms(), "AES-GCM")
+
+    @staticmethod
+    def _require(offered: bool, what: str) -> None:
+        if not offered:
+            raise unsupported(what)
 
     @staticmethod
     def _require_free(session: Any, spec: KeySpec) -> None:
@@ -308,6 +361,7 @@ class Pkcs11Token(Hsm, Parallel):
         if native is None or native not in self._mechanisms() or not fits(algorithm, mechanism):
             raise problems.mechanism_unsupported(mechanism, algorithm)
         name = mechanism.value.rpartition("-")[2]
+        native = self.numbers.native(native)
         if algorithm.is_ec:
             return native, None, encoding.digest(name, data, algorithm)
         return native, _PSS[name] if "-pss-" in mechanism.value else None, data

@@ -70,7 +70,8 @@ def _serve(connection: socket.socket) -> None:
     except BaseException as error:  # noqa: BLE001  # whatever a module does, the parent gets an answer
         connection.sendall(_failure("open", error, number))
         return
-    connection.sendall(wire.answer_frame(wire.Ready(lanes=1 + len(more)), number))
+    ready = wire.Ready(lanes=1 + len(more), deadlines=dict(hsm.deadlines))
+    connection.sendall(wire.answer_frame(ready, number))
     Lanes(connection, hsm).run(more)
 
 

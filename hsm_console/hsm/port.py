@@ -10,7 +10,7 @@ list raises `Unsupported` before anything native is called.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -61,6 +61,11 @@ class Hsm(ABC):
     on: module-missing, token-missing, token-wrong-serial, pin-incorrect, pin-locked, not-logged-in, device-full,
     label-taken, object-missing, object-ambiguous, device-removed, read-only, unsupported, device-failed.
     """
+
+    @property
+    def deadlines(self) -> Mapping[str, float]:
+        """Seconds by kind of call (`hsm_console.hsm.worker.DEADLINES`) where this kind of device needs its own."""
+        return {}
 
     @abstractmethod
     def describe(self) -> DeviceInfo:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from hsm_console.domain.keys import DeviceInfo, KeyAttributes, KeyInfo, KeySpec, SignMechanism
 from hsm_console.domain.secret import Secret
 from hsm_console.hsm.port import AesGcm, DataObject, Hsm
@@ -12,6 +14,10 @@ class Relay(Hsm):
 
     def __init__(self, device: Hsm) -> None:
         self._device = device
+
+    @property
+    def deadlines(self) -> Mapping[str, float]:
+        return self._device.deadlines
 
     def describe(self) -> DeviceInfo:
         return self._device.describe()

@@ -223,9 +223,11 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker answers to its opening. lanes: how many calls it answers at the same time."""
+    """What a worker answers to its opening. lanes: how many calls it answers at the same time. deadlines: seconds by
+    kind of call, where this kind of device needs others than the console's own."""
 
     lanes: int
+    deadlines: dict[str, float] = {}
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done"):

@@ -46,7 +46,7 @@ class HsmClient(Hsm):
     """An `Hsm` whose module runs in its own process. Thread-safe.
 
     binding: which token; a relative directory is resolved here. environment: variables added before the module loads.
-    deadlines: seconds by kind of call, over `DEADLINES`. on_end: told when a worker ended by itself.
+    deadlines: seconds by kind of call, over the device's own and `DEADLINES`. on_end: told when a worker ended.
     Raises what the adapter raises on opening (module-missing, …) and EnvironmentFault `device-not-started`.
     """
 
@@ -61,7 +61,8 @@ class HsmClient(Hsm):
         directory = str(Path(binding.directory).absolute()) if binding.directory else ""
         self.binding = msgspec.structs.replace(binding, directory=directory)
         self._environment = dict(environment or {})
-        self._deadlines = {**DEADLINES, **(deadlines or {})}
+        self._chosen = dict(deadlines or {})
+        self._deadlines = {**DEADLINES, **self._chosen}
         self.on_end = on_end
         self._gate = Gate()
         self._writing = threading.RLock()
@@ -203,7 +204,9 @@ class HsmClient(Hsm):
         self._channel = channel
         try:
             reply = channel.ask(wire.Opening(binding=self.binding), "open", self._deadlines["open"])
-            self._gate.lanes = msgspec.msgpack.decode(_value(reply), type=wire.Ready).lanes
+            ready = msgspec.msgpack.decode(_value(reply), type=wire.Ready)
+            self._gate.lanes = ready.lanes
+            self._deadlines = {**DEADLINES, **ready.deadlines, **self._chosen}
         except BaseException:
             self._drop()
             raise

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from importlib import resources
+import string
 from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import astuple
+from pkcs11 import Attribute, KeyType, Mechanism
 
-from adapters.pkcs11 import module
+from adapters.pkcs11 import aes, module
 from adapters.pkcs11.profile import Profile, load
-from hsm_console.hsm import registry
+from hsm_console.hsm import registry, vendors
 from hsm_console.hsm.port import Binding
+from hsm_console.hsm.worker import DEADLINES
 
-NAMES = sorted(path.name.removesuffix(".toml") for path in resources.files("resources").joinpath("vendors").iterdir())
+NAMES = vendors.names()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -23,8 +26,31 @@ def test_profile_reads_and_has_an_adapter(name: str) -> None:
     assert registry.load(profile.id)
     assert profile.untested is (name != "softhsm")
     assert all(Path(place).is_absolute() for place in profile.modules)
-    assert profile.gcm in ("caller", "token")
-    assert profile.login.builder in ("plain", "user-password", "key-id-password", "none")
+    assert profile.gcm in aes.RULES
+    assert set(profile.deadlines) <= set(DEADLINES)
+    for role in (profile.login, *profile.roles.values()):
+        names = {part for _, part, _, _ in string.Formatter().parse(role.format) if part}
+        assert names <= {"pin", *profile.options}
+        assert set(role.patterns) | set(role.defaults) <= names
+    assert profile.audit_hint
+    assert profile.cluster_hint
+    for need in profile.needs:
+        assert need.kind in ("file", "process", "group", "environment")
+
+
+def test_vendors_numbers_have_standard_names() -> None:
+    for name in NAMES:
+        profile = load(name)
+        assert all(each in Mechanism.__members__ for each in profile.mechanisms)
+        assert all(each in KeyType.__members__ for each in profile.key_types)
+        assert all(each in Attribute.__members__ for group in astuple(profile.strip) for each in group)
+        assert set(profile.gcm_mechanisms) <= set(aes.RULES)
+
+
+def test_profile_that_extends_another_is_that_one_but_for_what_it_says() -> None:
+    luna, azure = load("luna"), load("azure_dedicated_hsm")
+    assert (azure.id, azure.mechanisms, azure.roles) == ("azure-dedicated-hsm", luna.mechanisms, luna.roles)
+    assert azure.remarks != luna.remarks
 
 
 def test_every_adapter_is_a_profile_or_the_simulation() -> None:
