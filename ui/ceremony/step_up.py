@@ -80,7 +80,8 @@ class StatementPage(Page):
     decided = Signal(bool, str)  # yes or no, because
     left = Signal()
 
-    def __init__(self, name: str, statement: Statement, *, sign_off: bool) -> None:
+    def __init__(self, name: str, statement: Statement, *, sign_off: bool, reasoned: bool = False) -> None:
+        """reasoned: to decline needs a sentence that says why; for a sign-off it always does."""
         yes, no = (
             (tr("I &agree: the script was followed"), tr("I do &not agree, because…"))
             if sign_off
@@ -96,11 +97,11 @@ class StatementPage(Page):
         self.add(frame)
         self.because = line(
             tr("&Because"),
-            hint=tr("Needed when you do not agree; it stands in the minutes.") if sign_off else tr("May stay empty."),
+            hint=_hint(sign_off=sign_off, reasoned=reasoned),
         )
         self.add(self.because)
         self.add(technical(statement.canonical, tr("Exact text that is signed"), lines=8))
-        self._needs_reason = sign_off
+        self._needs_reason = sign_off or reasoned
         self.no, self.yes = BusyButton(no, ""), BusyButton(yes, "")
         self.no.pressed.connect(lambda: self._say(False))
         self.yes.pressed.connect(lambda: self._say(True))
@@ -125,6 +126,12 @@ class StatementPage(Page):
     def stop(self) -> None:
         self.yes.stop()
         self.no.stop()
+
+
+def _hint(*, sign_off: bool, reasoned: bool) -> str:
+    if sign_off:
+        return tr("Needed when you do not agree; it stands in the minutes.")
+    return tr("Needed when you decline; it is recorded.") if reasoned else tr("May stay empty.")
 
 
 def _who(seats: tuple[Seat, ...]) -> str:

@@ -1,154 +1,165 @@
-"""What the module holds, plainly: name, kind, fingerprint, what was read back, and what all that does not prove."""
+"""The inventory: every key that the log knows, found by its name, its fingerprint or where it was agreed on."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QFileDialog, QFrame, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
 
+from hsm_console.domain.errors import Problem
 from hsm_console.domain.messages.ceremony import KeyView
 from ui import texts
+from ui.keys import words
+from ui.keys.inventory import KeyModel, KeyTable, Wanted
 from ui.shell.page import Page
 from ui.texts import tr
 from ui.theme.engine import engine
-from ui.widgets.basics import button, card, clear, label, marked, pairs, row, rule
+from ui.widgets.basics import button, card, label, marked, row
 from ui.widgets.busy import BusyButton
-from ui.widgets.fingerprint import Fingerprint
-from ui.widgets.fold import Fold, technical
+from ui.widgets.field import FormField, choice, line
 from ui.widgets.problem import notice
 
-_SPOKEN_WORDS = 4
+WIDTH = 1180
 
 
 class KeysPage(Page):
     refresh_asked = Signal()
     ceremonies_asked = Signal()
-    save_asked = Signal(str, object)  # text of the file, Path
+    opened = Signal(object)  # KeyView: the person wants its page
+    make_asked = Signal()
+    bring_asked = Signal()  # a wrapped key shall come in
 
-    def __init__(self) -> None:
-        super().__init__(
-            tr("Keys"), tr("Keys that ceremonies of this workspace have made. Private keys stay in the module.")
-        )
-        self._box = QVBoxLayout()
-        self._box.setSpacing(engine().px(18))
-        self.add(self._box)
-        self._box.addWidget(label(tr("Asking the gateway."), "hint"))
-        self.refresh = BusyButton(tr("Look &again"), "")
-        self.refresh.pressed.connect(self._look_again)
-        self.aside(self.refresh)
+    def __init__(self, *, news: str = "") -> None:
+        lead = tr("Every key that this workspace has made or taken in. Private keys stay in the module.")
+        super().__init__(tr("Keys"), lead, width=WIDTH)
+        if news:
+            self.add(notice(news, look="done", icon="check", colour="good"))
+        self._keys: list[KeyView] = []
+        self._waiting = label(tr("Asking the gateway."), "hint")
+        self.add(self._waiting)
+        self._none = self._nothing()
+        self.add(self._none)
+        self.model = KeyModel()
+        self.table = KeyTable(self.model)
+        self.table.opened.connect(self.opened)
+        self._found = QWidget()
+        box = QVBoxLayout(self._found)
+        box.setContentsMargins(0, 0, 0, 0)
+        box.setSpacing(engine().px(12))
+        box.addLayout(self._filters())
+        self._count = label("", "hint")
+        box.addWidget(self._count)
+        box.addWidget(self.table)
+        self.add(self._found)
+        self._acts()
+        self._none.hide()
+        self._found.hide()
         self.first = self.refresh
 
     def show_keys(self, keys: list[KeyView]) -> None:
         self.refresh.stop()
         self.problem.clear()
-        clear(self._box)
-        if not keys:
-            self._box.addWidget(self._nothing())
-        for key in keys:
-            self._box.addWidget(self._card(key))
+        self._keys = keys
+        self._waiting.hide()
+        self._none.setVisible(not keys)
+        self._found.setVisible(bool(keys))
+        self._fill(self.kind, [(texts.algorithm(a), a) for a in sorted({k.algorithm for k in keys})])
+        self._fill(self.state, [(words.state(s), s) for s in sorted({k.state for k in keys})])
+        origins = {k.ceremony_id or "-": words.origin(k) for k in keys}
+        self._fill(self.origin, [(name, tag) for tag, name in sorted(origins.items())])
+        self._narrow()
+        if keys:
+            before = self.first
+            self.first = self.search.control
+            if self.isVisible() and before is not None and self.window().focusWidget() is self.refresh.button:
+                self.first.setFocus()
 
-    def saved(self, path: Path) -> None:
-        done = notice(tr("Saved: {path}", path=path), look="done", icon="check", colour="good")
-        self._box.insertWidget(0, done)
-        self.area.ensureVisible(0, 0)
+    def refuse(self, problem: Problem) -> None:
+        self.refresh.stop()
+        self._waiting.hide()
+        self.tell(problem)
 
     def _nothing(self) -> QFrame:
         frame, box = card()
         box.addLayout(marked("key", "accent", label(tr("No key yet"), "heading"), size=24))
         text = tr("A key is made in a ceremony: the administrator opens one, the custodians approve what it is for, "
-                  "the module makes the key before witnesses, and it appears here.")  # fmt: skip
+                  "the module makes the key before witnesses, and it appears here. Keys for everyday work are made "
+                  "by an order that custodians approve.")  # fmt: skip
         box.addWidget(label(text))
         there = button(tr("Go to the &ceremonies"))
         there.clicked.connect(self.ceremonies_asked)
         box.addLayout(row(there))
         return frame
 
-    def _card(self, key: KeyView) -> QFrame:
-        frame, box = card()
-        frame.setAccessibleName(tr("Key {label}", label=key.label))
-        box.addLayout(marked("key", "accent", label(key.label, "heading"), size=24))
-        if key.state != "active":
-            box.addWidget(notice(_state(key.state), look="problem", colour="bad"))
-        box.addWidget(pairs(_facts(key)))
-        box.addWidget(rule())
-        box.addWidget(label(tr("Grade {grade} of evidence", grade=key.grade.value), "label"))
-        box.addWidget(label(key.grade_meaning))
-        box.addLayout(marked("alert", "warn", label(key.does_not_prove)))
-        box.addWidget(rule())
-        if key.fingerprint:
-            box.addWidget(Fold(tr("Fingerprint of {label}", label=key.label), Fingerprint(key.fingerprint, key.words)))
-        box.addWidget(Fold(tr("What was read back from the module"), _attributes(key)))
-        box.addWidget(technical(_details(key), lines=12))
-        box.addLayout(self._saves(key))
-        return frame
+    def _filters(self) -> QHBoxLayout:
+        hint = tr("name, fingerprint or its words")
+        self.search = line(tr("&Search"), placeholder=hint)
+        self.kind = choice(tr("&Kind"), [(tr("every kind"), "")])
+        self.state = choice(tr("S&tate"), [(tr("every state"), "")])
+        self.origin = choice(tr("Agreed &on in"), [(tr("everywhere"), "")])
+        box = QHBoxLayout()
+        box.setSpacing(engine().px(12))
+        for field, share in ((self.search, 4), (self.kind, 3), (self.state, 2), (self.origin, 4)):
+            box.addWidget(field, share)
+        if isinstance(self.search.control, QLineEdit):
+            self.search.control.setClearButtonEnabled(True)
+            self.search.control.textChanged.connect(lambda _text: self._narrow())
+        for field in (self.kind, self.state, self.origin):
+            combo = _combo(field)
+            combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+            combo.setMinimumContentsLength(12)
+            combo.currentIndexChanged.connect(lambda _index: self._narrow())
+        return box
 
-    def _saves(self, key: KeyView) -> QVBoxLayout:
-        made = []
-        for text, pem, ending in (
-            (tr("Save the public key…"), key.spki_pem, "pem"),
-            (tr("Save the certificate…"), key.certificate_pem, "crt"),
-        ):
-            if pem:
-                save = button(text, name=f"{text.rstrip('…')}: {key.label}")
-                name = f"{key.label}.{ending}"
-                save.clicked.connect(lambda _checked=False, pem=pem, name=name: self._choose(pem, name))
-                made.append(save)
-        column = QVBoxLayout()
-        column.addLayout(row(*made))
-        return column
+    def offer(self, *, may_order: bool) -> None:
+        """may_order: this person may ask for new keys; the gateway checks it again."""
+        self.bring.setVisible(may_order)
+        self.make.setVisible(may_order)
 
-    def _choose(self, text: str, name: str) -> None:
-        dialog = QFileDialog(self, tr("Save a copy"))
-        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
-        dialog.setOption(QFileDialog.Option.DontUseNativeDialog)
-        dialog.selectFile(name)
-        dialog.fileSelected.connect(lambda chosen: self.save_asked.emit(text, Path(chosen)))
-        dialog.open()
+    def _acts(self) -> None:
+        self.refresh = BusyButton(tr("Look &again"), "")
+        self.refresh.pressed.connect(self._look_again)
+        self.bring = button(tr("&Bring a wrapped key in…"))
+        self.bring.clicked.connect(self.bring_asked)
+        self.make = button(tr("&Make keys…"), "act")
+        self.make.clicked.connect(self.make_asked)
+        self.aside(self.refresh)
+        self.act(self.bring, self.make)
+
+    @staticmethod
+    def _fill(field: FormField, items: list[tuple[str, str]]) -> None:
+        """The choices of a filter; what was chosen stays chosen while it exists."""
+        combo = _combo(field)
+        chosen = combo.currentData()
+        combo.blockSignals(True)
+        while combo.count() > 1:
+            combo.removeItem(1)
+        for text, value in items:
+            combo.addItem(text, value)
+        combo.setCurrentIndex(max(combo.findData(chosen), 0))
+        combo.blockSignals(False)
+
+    def _narrow(self) -> None:
+        wanted = Wanted(
+            text=self.search.text(),
+            algorithm=str(_combo(self.kind).currentData()),
+            state=str(_combo(self.state).currentData()),
+            ceremony=str(_combo(self.origin).currentData()),
+        )
+        found = [key for key in self._keys if wanted.fits(key)]
+        self.model.tell(found)
+        if wanted == Wanted():
+            self._count.setText(tr("{n} keys", n=len(found)) if len(found) != 1 else tr("One key"))
+        elif not found:
+            self._count.setText(tr("No key fits. Take a word or a filter away."))
+        else:
+            self._count.setText(tr("{n} of {m} keys fit", n=len(found), m=len(self._keys)))
 
     def _look_again(self) -> None:
         self.refresh.start()
         self.refresh_asked.emit()
 
 
-def _facts(key: KeyView) -> list[tuple[str, str]]:
-    items = [
-        (tr("Kind"), texts.algorithm(key.algorithm)),
-        (tr("Made"), texts.moment(key.created_ms) if key.created_ms else tr("not known")),
-        (tr("State"), _state(key.state)),
-    ]
-    if key.ceremony_id:
-        items.append((tr("Ceremony"), key.ceremony_id))
-    if key.fingerprint:
-        begins = " ".join(key.words[:_SPOKEN_WORDS])
-        items.append((tr("Fingerprint begins"), f"{texts.grouped(key.fingerprint[:16])}\n{begins}"))
-    items.append((tr("Certificate"), tr("issued") if key.certificate_pem else tr("none was issued")))
-    return items
-
-
-def _state(state: str) -> str:
-    return {
-        "active": tr("in use"),
-        "unclear": tr("Unclear what exists in the module: do not use this key."),
-        "destroyed": tr("Destroyed; only its record is left."),
-    }.get(state, state)
-
-
-def _attributes(key: KeyView) -> QWidget:
-    holder = QWidget()
-    box = QVBoxLayout(holder)
-    box.setContentsMargins(engine().px(8), 0, 0, engine().px(8))
-    box.setSpacing(engine().px(8))
-    for sentence, good in texts.attributes(key.attributes):
-        if good is None:
-            line = marked("ring", "ink-soft", label(tr("{fact}: the module does not tell", fact=sentence)))
-        elif good:
-            line = marked("check", "good", label(sentence))
-        else:
-            line = marked("cross", "bad", label(tr("NOT so: {fact}", fact=sentence)))
-        box.addLayout(line)
-    return holder
-
-
-def _details(key: KeyView) -> str:
-    return "\n".join(part for part in (f"CKA_ID {key.object_id}", key.spki_pem, key.certificate_pem) if part)
+def _combo(field: FormField) -> QComboBox:
+    if not isinstance(field.control, QComboBox):
+        raise TypeError("a choice was expected")
+    return field.control

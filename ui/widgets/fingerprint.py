@@ -1,4 +1,4 @@
-"""A fingerprint for eyes and for voices: grouped hex and PGP words, in the layout of every screen and sheet."""
+"""A fingerprint for eyes and for voices: grouped hex, a picture and PGP words, in the layout of every screen."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from PySide6.QtWidgets import QFrame, QGridLayout, QVBoxLayout, QWidget
 
 from ui.texts import grouped, tr
 from ui.theme.engine import engine
-from ui.widgets.basics import label, rule
+from ui.widgets.basics import label, row, rule
+from ui.widgets.picture import FingerprintPicture
 
 WORDS_IN_A_ROW = 4
-GROUPS_IN_A_ROW = 8
+GROUPS_IN_A_ROW = 4
 
 
 class Fingerprint(QFrame):
@@ -24,7 +25,9 @@ class Fingerprint(QFrame):
         box.setContentsMargins(edge, edge, edge, edge)
         box.setSpacing(engine().px(12))
         box.addWidget(label(title or tr("Fingerprint (SHA-256 of the public key)"), "label"))
-        box.addWidget(_hex(hex_text))
+        seen = row(_hex(hex_text), FingerprintPicture(hex_text), spacing=24, stretch_last=True)
+        seen.setStretch(0, 1)
+        box.addLayout(seen)
         if words:
             box.addWidget(rule())
             box.addWidget(_words(words))
@@ -43,6 +46,7 @@ def _hex(text: str) -> QWidget:
         made.setWordWrap(False)
         grid.addWidget(made, n // GROUPS_IN_A_ROW, n % GROUPS_IN_A_ROW)
     grid.setColumnStretch(GROUPS_IN_A_ROW, 1)
+    grid.setRowStretch(grid.rowCount(), 1)
     return holder
 
 

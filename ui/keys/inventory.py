@@ -1,0 +1,134 @@
+"""The table of keys: searched and filtered here, on what the gateway has told; nothing is asked again for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt, Signal
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView
+
+from hsm_console.domain.messages.ceremony import KeyView
+from ui import texts
+from ui.keys import words
+from ui.texts import tr
+from ui.theme.engine import engine
+
+ROW = 40
+NAME, KIND, STATE, GRADE, MADE, ORIGIN = range(6)
+_WIDTHS = (260, 190, 170, 76, 116, 250)
+_ROOT = QModelIndex()
+_Index = QModelIndex | QPersistentModelIndex
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is looked for; empty means all. text: part of a name, a fingerprint in hex or words, or an id."""
+
+    text: str = ""
+    algorithm: str = ""
+    state: str = ""
+    ceremony: str = ""
+
+    def fits(self, key: KeyView) -> bool:
+        if self.algorithm and key.algorithm != self.algorithm:
+            return False
+        if self.state and key.state != self.state:
+            return False
+        if self.ceremony and (key.ceremony_id or "-") != self.ceremony:
+            return False
+        text = self.text.casefold().strip()
+        squeezed = text.replace(" ", "")
+        hay = (key.label.casefold(), key.ceremony_id.casefold(), " ".join(key.words).casefold())
+        return not text or any(text in part for part in hay) or squeezed in key.fingerprint or squeezed in key.object_id
+
+
+class KeyModel(QAbstractTableModel):
+    def __init__(self) -> None:
+        super().__init__()
+        self.keys: list[KeyView] = []
+        self._titles = (tr("Name"), tr("Kind"), tr("State"), tr("Grade"), tr("Made"), tr("Agreed on in"))
+
+    def tell(self, keys: list[KeyView]) -> None:
+        self.beginResetModel()
+        self.keys = keys
+        self.endResetModel()
+
+    def rowCount(self, parent: _Index = _ROOT) -> int:
+        return 0 if parent.isValid() else len(self.keys)
+
+    def columnCount(self, parent: _Index = _ROOT) -> int:
+        return 0 if parent.isValid() else len(self._titles)
+
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        if orientation == Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
+            return self._titles[section]
+        return None
+
+    def data(self, index: _Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        key = self.keys[index.row()]
+        if role == Qt.ItemDataRole.DisplayRole:
+            return _cell(key, index.column())
+        if role == Qt.ItemDataRole.AccessibleTextRole:
+            return f"{key.label}, {texts.algorithm(key.algorithm)}, {words.state(key.state)}"
+        return None
+
+
+def _cell(key: KeyView, column: int) -> str:
+    if column == NAME:
+        return key.label
+    if column == KIND:
+        return texts.algorithm(key.algorithm)
+    if column == STATE:
+        return words.state(key.state)
+    if column == GRADE:
+        return key.grade.value
+    if column == MADE:
+        return texts.day(key.created_ms) if key.created_ms else ""
+    return words.origin(key)
+
+
+class KeyTable(QTableView):
+    """Up and Down move; Enter, Space or a click opens the key's page."""
+
+    opened = Signal(object)  # KeyView
+
+    def __init__(self, model: KeyModel) -> None:
+        super().__init__()
+        self._keys = model
+        self.setModel(model)
+        self.setAccessibleName(tr("Keys"))
+        self.setAccessibleDescription(tr("Up and Down move, Enter opens the key."))
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setAlternatingRowColors(True)
+        self.setShowGrid(False)
+        self.setWordWrap(False)
+        self.setTabKeyNavigation(False)
+        self.setCornerButtonEnabled(False)
+        self.verticalHeader().hide()
+        columns = self.horizontalHeader()
+        columns.setSectionsClickable(False)
+        columns.setHighlightSections(False)
+        columns.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        columns.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
+        self.clicked.connect(self._open)
+        self._measure()
+        engine().changed.connect(self._measure)
+
+    def _measure(self) -> None:
+        self.verticalHeader().setDefaultSectionSize(engine().px(ROW))
+        for column, width in enumerate(_WIDTHS):
+            if column != NAME:
+                self.setColumnWidth(column, engine().px(width))
+        self.setMinimumHeight(engine().px(ROW * 11))
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space) and self.currentIndex().isValid():
+            self._open(self.currentIndex())
+            return
+        super().keyPressEvent(event)
+
+    def _open(self, index: QModelIndex) -> None:
+        self.opened.emit(self._keys.keys[index.row()])

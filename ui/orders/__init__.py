@@ -1,0 +1,1 @@
+"""Orders: acts outside a ceremony that several people must agree on."""

@@ -1,0 +1,195 @@
+"""The road of the orders: the list, one order, and the people who step up to decide."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QTimer
+
+from hsm_console.client import keys, orders, work
+from hsm_console.domain.errors import PolicyRefusal, Problem
+from hsm_console.domain.events import Decision, Seat
+from hsm_console.domain.messages.ceremony import Statement
+from hsm_console.domain.messages.orders import OrderState, OrderView
+from hsm_console.domain.secret import Secret
+from ui import saving
+from ui.ceremony.step_up import StatementPage, StepUpPage
+from ui.desk import Desk
+from ui.keys.words import file_name
+from ui.orders.order import OrderPage
+from ui.orders.page import OrdersPage
+from ui.road import Road
+from ui.shell.window import Window
+from ui.texts import tr
+from ui.typed import checked
+
+if TYPE_CHECKING:
+    from hsm_console.client.session import Session
+
+LOOK_MS = 700
+CHOSEN = ("decision", "because")  # what the person chooses with the buttons; all else is what she has read
+
+
+class OrderRoad(Road):
+    def __init__(self, window: Window, desk: Desk, about: object = None) -> None:
+        """about: the id of an order to show at once."""
+        super().__init__(window, desk)
+        self._busy = False
+        self._timer = QTimer(self)
+        self._timer.setInterval(LOOK_MS)
+        self._timer.timeout.connect(self._follow)
+        if isinstance(about, str):
+            self._show(about)
+        else:
+            self.listed()
+
+    def leave(self) -> None:
+        super().leave()
+        self._timer.stop()
+
+    def look(self) -> None:
+        page = self._window.page
+        if isinstance(page, OrdersPage):
+            self._look_list(page)
+        elif isinstance(page, OrderPage) and not self._busy:
+            self._lane.call(partial(orders.show, self._session, page.id), page.show_order, lambda _problem: None)
+
+    # -- the list --------------------------------------------------------------------------------------------
+
+    def listed(self) -> None:
+        self._timer.stop()
+        page = OrdersPage()
+        page.opened.connect(self._show)
+        page.refresh_asked.connect(partial(self._look_list, page))
+        self._window.show_page(page)
+        self._look_list(page)
+
+    def _look_list(self, page: OrdersPage) -> None:
+        self._lane.call(partial(orders.listed, self._session), page.show_orders, page.refuse)
+
+    # -- one order -------------------------------------------------------------------------------------------
+
+    def _show(self, order_id: str) -> None:
+        session = self._session
+
+        def both() -> tuple[OrderView, dict[str, str]]:
+            return orders.show(session, order_id), {key.object_id: key.label for key in keys.listed(session)}
+
+        self._lane.call(both, lambda found: self._page(*found), self._window.page.tell)
+
+    def _page(self, order: OrderView, labels: dict[str, str]) -> None:
+        page = OrderPage(order, labels)
+        page.left.connect(self.listed)
+        page.decide_asked.connect(partial(self._decide, page))
+        page.run_asked.connect(lambda: self._act(page, partial(orders.run, self._session, page.id)))
+        page.stop_asked.connect(lambda: self._act(page, partial(orders.stop, self._session, page.id)))
+        page.withdraw_asked.connect(lambda: self._act(page, partial(orders.withdraw, self._session, page.id)))
+        page.receipt_asked.connect(self._receipt)
+        page.keys_asked.connect(lambda: self.go_asked.emit("keys", None))
+        page.wrapped_asked.connect(partial(self._take_wrapped, page))
+        self._window.show_page(page)
+        self._timer.start()
+
+    def _follow(self) -> None:
+        """While it runs, ask how far it is; the log does not grow with each percent."""
+        page = self._window.page
+        if isinstance(page, OrderPage) and page.order.state is OrderState.RUNNING:
+            self.look()
+
+    def _act(self, page: OrderPage, work_: partial[OrderView]) -> None:
+        self._lane.call(work_, page.show_order, page.refuse)
+
+    def _take_wrapped(self, page: OrderPage, sha256: str) -> None:
+        name = file_name(f"wrapped-{sha256[:12]}", "kwp")
+
+        def chosen(path: Path) -> None:
+            session = self._session
+            self._lane.call(lambda: saving.write(path, work.wrapped(session, sha256)), page.saved, page.tell)
+
+        saving.choose(page, tr("Save the wrapped key"), name, chosen)
+
+    # -- deciding --------------------------------------------------------------------------------------------
+
+    def _decide(self, page: OrderPage, own: bool) -> None:
+        """Whoever decides proves herself anew, reads, signs, and leaves; also she who is logged in."""
+        here = self._session.greeting.person
+        seat = Seat(role=page.order.role, uid=here.uid if own else "", name=here.name if own else "")
+        up = StepUpPage((seat,), tr("For: {why}", why=page.order.title), self._desk.credentials)
+        up.left.connect(self._window.back_to_bottom)
+
+        def proved(path: object, secret: object) -> None:
+            log_in = partial(self._desk.log_in, checked(Path, path), checked(Secret, secret), None, step_up=True)
+            self._lane.call(log_in, came, refused)
+
+        def came(session: Session) -> None:
+            read = partial(orders.statement, session, page.id, Decision.APPROVE)
+            self._lane.call(read, partial(self._statement, page, session), partial(not_asked, session))
+
+        def not_asked(session: Session, problem: Problem) -> None:
+            self._desk.leave(session)
+            refused(problem)
+
+        def refused(problem: Problem) -> None:
+            up.main.stop()
+            up.tell(problem)
+            up.passphrase.setFocus()
+
+        up.proved.connect(proved)
+        self._window.show_over(up)
+
+    def _statement(self, page: OrderPage, session: Session, read: Statement) -> None:
+        over = StatementPage(session.greeting.person.name, read, sign_off=False, reasoned=True)
+
+        def left() -> None:
+            self._desk.leave(session)
+            self._window.back_to_bottom()
+
+        over.left.connect(left)
+        over.decided.connect(lambda yes, because: self._sign(page, session, read, yes, because))
+        self._window.show_over(over)
+
+    def _sign(self, page: OrderPage, session: Session, read: Statement, yes: bool, because: str) -> None:
+        self._busy = True
+        decision = Decision.APPROVE if yes else Decision.DECLINE
+        acting = self._session
+
+        def signed() -> OrderView:
+            try:
+                final = orders.statement(session, page.id, decision, because)
+                check_same(read, final)
+                orders.decide(session, page.id, decision, because, canonical=final.canonical)
+            finally:
+                self._desk.log_off(session)
+            return orders.show(acting, page.id)
+
+        def done(order: OrderView) -> None:
+            self._busy = False
+            self._window.back_to_bottom()
+            page.problem.clear()
+            page.show_order(order)
+
+        def refused(problem: Problem) -> None:
+            self._busy = False
+            self._window.back_to_bottom()
+            page.refuse(problem)
+
+        self._lane.call(signed, done, refused)
+
+
+def check_same(read: Statement, final: Statement) -> None:
+    """What is signed is what was read, but for the decision itself. Raises PolicyRefusal `statement-moved`."""
+
+    def fixed(statement: Statement) -> dict[str, object]:
+        return {name: value for name, value in json.loads(statement.canonical).items() if name not in CHOSEN}
+
+    if fixed(read) != fixed(final):
+        raise PolicyRefusal(
+            Problem(
+                code="statement-moved",
+                what="The statement changed while you read it. Nothing was signed.",
+                todo="Step up again and read it as it is now.",
+            )
+        )

@@ -1,0 +1,71 @@
+"""An order in words: its state, its values, its result."""
+
+from __future__ import annotations
+
+from hsm_console.domain.events import Decision
+from hsm_console.domain.keys import Usage
+from hsm_console.domain.messages.orders import OrderState, OrderView
+from ui import texts
+from ui.keys.words import usage
+from ui.texts import tr
+
+ENDED = (OrderState.DONE, OrderState.FAILED, OrderState.DECLINED, OrderState.WITHDRAWN)
+HALTED = (OrderState.STOPPED, OrderState.INTERRUPTED)
+_LONG = 80  # characters; what is longer stands in the technical details
+
+
+def state(order: OrderView) -> str:
+    """Where it is, in one line."""
+    yes = sum(vote.decision is Decision.APPROVE for vote in order.votes)
+    return {
+        OrderState.OPEN: tr("{yes} of {needed} needed approvals", yes=yes, needed=order.needed),
+        OrderState.READY: tr("approved; it waits to be carried out"),
+        OrderState.RUNNING: _running(order),
+        OrderState.STOPPED: tr("stopped on request; it can go on"),
+        OrderState.INTERRUPTED: tr("interrupted; it can go on"),
+        OrderState.DONE: tr("done"),
+        OrderState.FAILED: tr("failed"),
+        OrderState.DECLINED: tr("declined"),
+        OrderState.WITHDRAWN: tr("withdrawn"),
+    }[order.state]
+
+
+def _running(order: OrderView) -> str:
+    if order.total <= 0:
+        return tr("being carried out")
+    return tr("being carried out, {done} of {total}", done=order.done, total=order.total)
+
+
+def name(parameter: str) -> str:
+    known = {
+        "algorithm": tr("Kind of key"),
+        "label": tr("Name"),
+        "count": tr("How many"),
+        "usages": tr("They may be used to"),
+        "extractable": tr("May leave the module, wrapped"),
+        "key": tr("Key"),
+        "under": tr("Wrapping key"),
+        "sha256": tr("SHA-256 of the wrapped key"),
+        "wrapped": tr("The wrapped key"),
+    }
+    return known.get(parameter, parameter.replace("_", " ").replace("-", " ").capitalize())
+
+
+def value(parameter: str, text: str, labels: dict[str, str]) -> str:
+    """labels: id of a key → its name."""
+    if parameter == "algorithm":
+        return texts.algorithm(text)
+    if parameter == "usages":
+        known = {u.value: usage(u) for u in Usage}
+        return texts.names([known.get(part.strip(), part.strip()) for part in text.split(",")])
+    if text in ("yes", "no"):
+        return tr("yes") if text == "yes" else tr("no")
+    if parameter in ("key", "under") and text in labels:
+        return tr("“{label}” (id {id})", label=labels[text], id=text[:16] + "…")
+    if parameter in ("key", "under", "sha256"):
+        return texts.grouped(text)
+    return text if len(text) <= _LONG else tr("{n} characters; they stand in the technical details", n=len(text))
+
+
+def values(parameters: dict[str, str], labels: dict[str, str]) -> list[tuple[str, str]]:
+    return [(name(key), value(key, text, labels)) for key, text in parameters.items() if text]

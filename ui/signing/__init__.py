@@ -1,0 +1,1 @@
+"""Using keys: sign, verify, encrypt, decrypt."""

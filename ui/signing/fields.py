@@ -1,0 +1,157 @@
+"""Fields that the four forms share: which key, and what it is used on."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QPlainTextEdit, QRadioButton, QVBoxLayout, QWidget
+
+from hsm_console.domain.errors import Problem
+from hsm_console.domain.keys import SignMechanism
+from hsm_console.domain.messages.ceremony import KeyView
+from hsm_console.domain.messages.work import KeyDetail
+from ui import texts
+from ui.files import Brought, bring, typed
+from ui.keys import words
+from ui.texts import tr
+from ui.theme.engine import engine
+from ui.widgets.basics import label
+from ui.widgets.field import FormField, choice
+from ui.widgets.file_field import FileField
+
+MOST = 16 * 1024 * 1024  # octets; what is larger would not fit into one request to the gateway
+
+
+class KeyField(QWidget):
+    """Only keys that may do it. What the gateway says of the chosen one comes a moment later."""
+
+    chosen = Signal(object)  # KeyView
+
+    def __init__(self, title: str, keys: list[KeyView], wanted: KeyView | None) -> None:
+        super().__init__()
+        items: list[tuple[str, object]] = [(f"{k.label} ({texts.algorithm(k.algorithm)})", k) for k in keys]
+        self.field = choice(title, items)
+        self._why = label("", "error")
+        self._why.hide()
+        self.detail: KeyDetail | None = None
+        box = QVBoxLayout(self)
+        box.setContentsMargins(0, 0, 0, 0)
+        box.setSpacing(engine().px(6))
+        box.addWidget(self.field)
+        box.addWidget(self._why)
+        self.setFocusProxy(self.field.control)
+        at = next((n for n, k in enumerate(keys) if wanted is not None and k.object_id == wanted.object_id), 0)
+        self._combo.setCurrentIndex(at if keys else -1)
+        self._combo.currentIndexChanged.connect(lambda _index: self._changed())
+
+    @property
+    def _combo(self) -> QComboBox:
+        if not isinstance(self.field.control, QComboBox):
+            raise TypeError("a choice was expected")
+        return self.field.control
+
+    @property
+    def key(self) -> KeyView | None:
+        found = self._combo.currentData()
+        return found if isinstance(found, KeyView) else None
+
+    def show_detail(self, detail: KeyDetail, act: str) -> None:
+        """Says why not, when the chosen key may not do this."""
+        if self.key is None or detail.key_id != self.key.object_id:
+            return  # an answer about another key, which was chosen before
+        self.detail = detail
+        refused = act not in detail.acts
+        self._why.setText(detail.why_not.get(act, tr("This key may not do that.")) if refused else "")
+        self._why.setVisible(refused)
+
+    def refuse(self, problem: Problem) -> None:
+        self._why.setText(f"{problem.what} {problem.todo}")
+        self._why.show()
+
+    def _changed(self) -> None:
+        self.detail = None
+        self._why.hide()
+        if self.key is not None:
+            self.chosen.emit(self.key)
+
+
+class ContentField(QWidget):
+    """A file, or a text that is typed here."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__()
+        self.by_file = QRadioButton(tr("A &file"))
+        self.by_text = QRadioButton(tr("A te&xt that I type"))
+        self.by_file.setChecked(True)
+        self.file = FileField(title)
+        self.text = QPlainTextEdit()
+        self.text.setTabChangesFocus(True)
+        self.text.setFixedHeight(engine().px(120))
+        self._typed = FormField(tr("Text"), self.text, hint=tr("Exactly as it stands here, as UTF-8."))
+        ways = QHBoxLayout()
+        ways.setSpacing(engine().px(24))
+        for way in (self.by_file, self.by_text):
+            ways.addWidget(way)
+        ways.addStretch(1)
+        box = QVBoxLayout(self)
+        box.setContentsMargins(0, 0, 0, 0)
+        box.setSpacing(engine().px(10))
+        box.addLayout(ways)
+        box.addWidget(self.file)
+        box.addWidget(self._typed)
+        self._typed.hide()
+        self.by_text.toggled.connect(self._turn)
+
+    def _turn(self, by_text: bool) -> None:
+        self._typed.setVisible(by_text)
+        self.file.setVisible(not by_text)
+
+    def source(self) -> Source | None:
+        """Where it comes from; says what is missing when there is nothing."""
+        self._typed.clear_error()
+        if self.by_text.isChecked():
+            text = self.text.toPlainText()
+            if not text:
+                self._typed.show_error(tr("Type the text first."))
+                self.text.setFocus()
+                return None
+            return Source(text=text)
+        path = self.file.require()
+        return Source(path=path) if path is not None else None
+
+    def refuse(self, problem: Problem) -> None:
+        self.file.refuse(f"{problem.what} {problem.todo}")
+
+
+class Source:
+    """What will be read, once: `bring` opens the file, so that the page never does. Blocks."""
+
+    def __init__(self, *, path: object = None, text: str = "") -> None:
+        self._path, self._text = path, text
+
+    def bring(self) -> Brought:
+        """Raises InputError with a code that begins with `file-`."""
+        from pathlib import Path
+
+        return bring(self._path, MOST) if isinstance(self._path, Path) else typed(self._text)
+
+
+def mechanism_field() -> FormField:
+    return choice(tr("&How it is signed"), [])
+
+
+def fill_mechanisms(field: FormField, found: tuple[SignMechanism, ...], *, automatic: bool = False) -> None:
+    """The first is the default. automatic: the key's kind decides, when it is not known yet."""
+    combo = field.control
+    if not isinstance(combo, QComboBox):
+        raise TypeError("a choice was expected")
+    combo.clear()
+    if automatic:
+        combo.addItem(tr("as usual for this kind of key"), None)
+    for one in found:
+        combo.addItem(words.mechanism(one.value), one)
+
+
+def mechanism(field: FormField) -> SignMechanism | None:
+    combo = field.control
+    found = combo.currentData() if isinstance(combo, QComboBox) else None
+    return SignMechanism(found) if found else None
