@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ui.ceremony.run import CeremonyRun
     from ui.overview import Overview
     from ui.places import Places
+    from ui.road import Road
     from ui.setup.assistant import Assistant
 
 LOOK_MS = 1500
@@ -42,7 +43,7 @@ class Console(QObject):
         self.window, self.desk, self._lane = window, desk, desk.lane()
         self._kdf_iterations = kdf_iterations
         self._run: CeremonyRun | None = None
-        self._place: Overview | Places | Assistant | None = None
+        self._place: Overview | Places | Road | Assistant | None = None
         self._resume = ""  # id of the ceremony to come back to after a log-in
         self._head: Head | None = None
         self._looking = False
@@ -121,6 +122,7 @@ class Console(QObject):
     def _another_person(self) -> None:
         """Somebody else logs in beside those who are here."""
         self._leave_place()
+        self.window.show_place("")
         page = LoginPage(
             self.desk.credentials, workspace=tr("{names} stay logged in", names=", ".join(self.desk.book.names))
         )
@@ -131,24 +133,43 @@ class Console(QObject):
 
     # -- places ----------------------------------------------------------------------------------------------
 
-    def go(self, place: str) -> None:
-        """home, audit, keys, people or device."""
+    def go(self, place: str, about: object = None) -> None:
+        """One of the window's PLACES. about: what the place shows first, when it is more than a place."""
         if not len(self.desk.book):
             self.login()
             return
         self._leave_place()
+        self.window.show_place(place)
         if place == "home":
-            from ui.overview import Overview
-
-            self._resume = ""
-            self._place = Overview(self.window, self.desk)
-            self._place.ceremony_asked.connect(self.ceremony)
-            self._place.opened.connect(taking(CeremonyView, self._opened))
+            self._home()
+        elif place in ("keys", "orders"):
+            self._place = self._road(place, about)
+            self._place.home_asked.connect(partial(self.go, "home"))
+            self._place.go_asked.connect(self.go)
         else:
             from ui.places import Places
 
             self._place = Places(self.window, self.desk, place)
             self._place.home_asked.connect(partial(self.go, "home"))
+
+    def _home(self) -> None:
+        from ui.overview import Overview
+
+        self._resume = ""
+        self._place = Overview(self.window, self.desk)
+        self._place.ceremony_asked.connect(self.ceremony)
+        self._place.opened.connect(taking(CeremonyView, self._opened))
+        self._place.go_asked.connect(self.go)
+
+    def _road(self, place: str, about: object) -> Road:
+        """Places with several pages are imported when somebody goes there."""
+        if place == "keys":
+            from ui.keys.road import KeyRoad
+
+            return KeyRoad(self.window, self.desk, about)
+        from ui.orders.road import OrderRoad
+
+        return OrderRoad(self.window, self.desk, about)
 
     def ceremony(self, ceremony_id: str) -> None:
         from hsm_console.client import ceremonies
@@ -161,6 +182,7 @@ class Console(QObject):
         from ui.ceremony.run import CeremonyRun
 
         self._leave_place()
+        self.window.show_place("")
         self._resume = view.id
         self._run = CeremonyRun(self.window, self.desk, view)
         self._run.home_asked.connect(partial(self.go, "home"))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
 
-from hsm_console.client import ceremonies, device
+from hsm_console.client import ceremonies, device, orders
 from hsm_console.domain.errors import Problem
 from hsm_console.domain.messages.ceremony import CeremonyView, OpenCeremony, ScriptSummary
 from hsm_console.domain.messages.session import DeviceState
@@ -26,6 +26,7 @@ from ui.typed import checked, taking
 class Overview(QObject):
     ceremony_asked = Signal(str)
     opened = Signal(object)  # CeremonyView of a ceremony that was opened just now
+    go_asked = Signal(str, object)  # another place, and what about it
 
     def __init__(self, window: Window, desk: Desk) -> None:
         super().__init__(window)
@@ -45,12 +46,14 @@ class Overview(QObject):
         session = self._desk.book.acting
         self._lane.call(partial(device.state, session), page.set_device, page.tell)
         self._lane.call(partial(ceremonies.listed, session), page.set_ceremonies, page.tell)
+        self._lane.call(partial(orders.listed, session), page.set_orders, page.tell)
 
     def home(self) -> None:
         page = HomePage(self._desk.book.acting.greeting)
         page.ceremony_asked.connect(self.ceremony_asked)
         page.new_asked.connect(self._choose)
         page.unlock_asked.connect(self._unlock)
+        page.order_asked.connect(lambda which: self.go_asked.emit("orders", which))
         self._page = page
         self._window.show_page(page)
         self.look()

@@ -1,4 +1,4 @@
-"""Places beside the ceremonies: the log, the keys, the people, the module."""
+"""Places beside the ceremonies that need no road of their own: the log, the people, the module."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
-from hsm_console.client import device, enrolment, keys, people
+from hsm_console.client import device, enrolment, people
 from hsm_console.domain import places
 from hsm_console.domain.errors import Problem
 from hsm_console.domain.messages.people import Enrol, PersonView
@@ -16,7 +16,6 @@ from hsm_console.domain.people import Role
 from ui.audit.page import AuditPage
 from ui.desk import Desk
 from ui.devices.page import DevicePage
-from ui.keys.page import KeysPage
 from ui.overview import unlock
 from ui.people.enrol import EnrolPage, Making
 from ui.people.page import PeoplePage
@@ -37,7 +36,7 @@ class Places(QObject):
     def __init__(self, window: Window, desk: Desk, place: str) -> None:
         super().__init__(window)
         self._window, self._desk, self._lane = window, desk, desk.lane()
-        {"audit": self._audit, "keys": self._keys, "people": self._people, "device": self._device}[place]()
+        {"audit": self._audit, "people": self._people, "device": self._device}[place]()
 
     def leave(self) -> None:
         self._lane.forget()
@@ -52,19 +51,7 @@ class Places(QObject):
     def _audit(self) -> None:
         self._window.show_page(AuditPage(self._session, self._desk.calls))
 
-    def _keys(self) -> None:
-        page = KeysPage()
-        page.ceremonies_asked.connect(self.home_asked)
-        page.save_asked.connect(partial(self._save, page))
-
-        def look() -> None:
-            self._lane.call(partial(keys.listed, self._session), page.show_keys, partial(_told, page))
-
-        page.refresh_asked.connect(look)
-        self._window.show_page(page)
-        look()
-
-    def _save(self, page: KeysPage | PeoplePage, text: str, path: object) -> None:
+    def _save(self, page: PeoplePage, text: str, path: object) -> None:
         work = partial(write, checked(Path, path), text.encode())
         self._lane.call(work, page.saved, page.tell)
 
@@ -156,6 +143,6 @@ class Places(QObject):
         self._lane.call(partial(device.lock, self._session), page.show_state, refused)
 
 
-def _told(page: KeysPage | PeoplePage | DevicePage, problem: Problem) -> None:
+def _told(page: PeoplePage | DevicePage, problem: Problem) -> None:
     page.refresh.stop()
     page.tell(problem)

@@ -11,8 +11,10 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 sys.path.insert(0, str(Path(__file__).parent))
 
 import pytest
+from places import Gateway
 from PySide6.QtCore import QStandardPaths
 from PySide6.QtWidgets import QApplication
+from standins import Desk
 
 from ui.calls import Calls
 from ui.shell.page import Page
@@ -56,3 +58,25 @@ def show(qtbot, theme: ThemeEngine) -> Callable[[Page], Window]:
         return window
 
     return shown
+
+
+@pytest.fixture
+def gateway() -> Gateway:
+    return Gateway()
+
+
+@pytest.fixture
+def desk(calls: Calls, gateway: Gateway) -> Desk:
+    return Desk(calls, gateway)
+
+
+@pytest.fixture
+def window(qtbot, theme: ThemeEngine) -> Window:
+    """An empty window that has the keyboard's focus, for a road."""
+    made = Window(lambda: ())
+    qtbot.addWidget(made)
+    made.show_places(shown=True)
+    made.show()
+    made.activateWindow()
+    qtbot.waitExposed(made)
+    return made

@@ -16,6 +16,7 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
 
 import places
 import samples as s
+import work_pages
 from PySide6.QtCore import QEvent
 from PySide6.QtWidgets import QApplication
 
@@ -103,7 +104,7 @@ def everything() -> dict[str, tuple[Callable[[], Page], object]]:
         lambda: StatementPage("Grace Hopper", s.STATEMENT, sign_off=True),
         s.ceremony("sign-off"),
     )
-    return found | {name: (make, None) for name, make in (_plain() | places.simple()).items()}
+    return found | {name: (make, None) for name, make in (_plain() | places.simple() | work_pages.simple()).items()}
 
 
 def _plain() -> dict[str, Callable[[], Page]]:

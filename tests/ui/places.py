@@ -1,4 +1,4 @@
-"""A gateway that answers from the memory of the test, and the pictures of the log, people, keys and module pages.
+"""A gateway that answers from the memory of the test, and the pictures of the log, people and module pages.
 
 .venv/bin/python tests/ui/places.py [PAGE …] [THEME …]
 """
@@ -286,11 +286,10 @@ def people() -> list[PersonView]:
 
 
 def simple() -> dict[str, Callable[[], Any]]:
-    """Pages that show what they are given: keys, people, module."""
+    """Pages that show what they are given: people, module."""
     from ui.devices.few import FewAttemptsPage
     from ui.devices.page import DevicePage
     from ui.devices.words import pin_state
-    from ui.keys.page import KeysPage
     from ui.people.enrol import EnrolPage
     from ui.people.page import PeoplePage
     from ui.people.revoke import RevokePage
@@ -300,9 +299,6 @@ def simple() -> dict[str, Callable[[], Any]]:
         return page
 
     return {
-        "keys": lambda: shown(KeysPage(), "show_keys", [s.key(), certified()]),
-        "keys-none": lambda: shown(KeysPage(), "show_keys", []),
-        "keys-refused": lambda: shown(KeysPage(), "tell", DENIED),
         "people": lambda: shown(PeoplePage(may_change=True, own_uid="c.babbage"), "show_people", people()),
         "people-reader": lambda: shown(PeoplePage(may_change=False), "show_people", people()),
         "people-enrol": EnrolPage,

@@ -9,6 +9,7 @@ from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
 
 from hsm_console.domain.messages.ceremony import CeremonySummary
+from hsm_console.domain.messages.orders import OrderView
 from hsm_console.domain.messages.session import DeviceState, Greeting
 from hsm_console.domain.people import Role
 from ui import texts
@@ -24,7 +25,7 @@ class HomePage(Page):
     unlock_asked = Signal()
     ceremony_asked = Signal(str)  # id of an open or past ceremony
     new_asked = Signal()
-    audit_asked = Signal()
+    order_asked = Signal(str)  # id of an order that waits for this person
 
     def __init__(self, greeting: Greeting) -> None:
         held, day = texts.roles(greeting.roles).lower(), texts.day(greeting.certificate_not_after_ms)
@@ -36,12 +37,14 @@ class HomePage(Page):
             panel.tell(found)
             self.add(panel)
         self._device = QVBoxLayout()
+        self._orders = QVBoxLayout()
         self._now = QVBoxLayout()
-        for part in (self._device, self._now):
+        for part in (self._device, self._orders, self._now):
             part.setSpacing(engine().px(12))
             self.add(part)
         self._state: DeviceState | None = None
         self.set_device(DeviceState(unlocked=greeting.device_unlocked))
+        self._waiting: list[OrderView] = []
         self._ceremonies: list[CeremonySummary] | None = None
         self.set_ceremonies([])
 
@@ -52,6 +55,16 @@ class HomePage(Page):
         with self._focus_kept():
             clear(self._device)
             self._show_device(state)
+
+    def set_orders(self, orders: list[OrderView]) -> None:
+        """Those that this person can decide or carry out now; the others stand on the page of the orders."""
+        waiting = [order for order in orders if order.may_decide or order.may_run]
+        if waiting == self._waiting:
+            return
+        self._waiting = waiting
+        with self._focus_kept():
+            clear(self._orders)
+            self._show_orders(waiting)
 
     def set_ceremonies(self, ceremonies: list[CeremonySummary]) -> None:
         if ceremonies == self._ceremonies:
@@ -91,6 +104,15 @@ class HomePage(Page):
             line.addWidget(unlock, 0, Qt.AlignmentFlag.AlignVCenter)
         box.addLayout(line)
         self._device.addWidget(frame)
+
+    def _show_orders(self, orders: list[OrderView]) -> None:
+        if orders:
+            self._orders.addWidget(label(tr("Orders that wait for you"), "heading"))
+        for order in orders:
+            said = tr("asked for {when} by {who}", when=texts.moment(order.opened_ms), who=order.opened_name)
+            tile = Tile(order.summary or order.title, said, icon="pen")
+            tile.clicked.connect(lambda _checked=False, which=order.id: self.order_asked.emit(which))
+            self._orders.addWidget(tile)
 
     def _show_ceremonies(self, ceremonies: list[CeremonySummary]) -> None:
         running = [c for c in ceremonies if c.status in ("open", "paused")]

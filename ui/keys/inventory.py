@@ -122,7 +122,7 @@ class KeyTable(QTableView):
         for column, width in enumerate(_WIDTHS):
             if column != NAME:
                 self.setColumnWidth(column, engine().px(width))
-        self.setMinimumHeight(engine().px(ROW * 11))
+        self.setMinimumHeight(engine().px(ROW * 9))
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space) and self.currentIndex().isValid():

@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
 from hsm_console.domain.errors import Problem
 from hsm_console.domain.messages.audit import EntryRow
 from hsm_console.domain.messages.ceremony import KeyView
-from hsm_console.domain.messages.work import KeyDetail
+from hsm_console.domain.messages.work import DESTROY_KEY, WRAP_KEY, KeyDetail
 from ui import saving, texts
 from ui.keys import words
 from ui.shell.page import Page
@@ -23,6 +23,7 @@ from ui.widgets.problem import ProblemPanel, notice
 USABLE = ("sign", "encrypt", "decrypt")
 MADE = "operation-succeeded"
 SHOWN = 30
+UNKNOWN_ROUTE = "route-unknown"
 
 
 class KeyPage(Page):
@@ -34,9 +35,10 @@ class KeyPage(Page):
     receipt_asked = Signal(int)  # entry of the log
     save_asked = Signal(str, object)  # text of the file, Path
 
-    def __init__(self, key: KeyView) -> None:
+    def __init__(self, key: KeyView, may: frozenset[str] = frozenset(), *, may_use: bool = False) -> None:
+        """may: orders that this person may ask for; may_use: her role lets her use keys. The gateway asks again."""
         super().__init__(key.label, texts.algorithm(key.algorithm), eyebrow=tr("Key"))
-        self.key = key
+        self.key, self._may_ask, self._may_use = key, may, may_use
         if warning := words.state_warning(key.state):
             self.add(notice(warning, look="problem", colour="bad"))
         self._news = QVBoxLayout()
@@ -69,10 +71,13 @@ class KeyPage(Page):
             self._may.addLayout(marked("cross", "ink-soft", label(f"{words.act(act)}: {why}", "hint"), size=18))
         if not detail.acts and not detail.why_not:
             self._may.addWidget(label(tr("Nothing."), "hint"))
-        self.use.setEnabled(any(act in USABLE for act in detail.acts))
-        self.wrap.setEnabled(self.key.attributes.extractable is True)
+        self.use.setVisible(self._may_use and any(act in USABLE for act in detail.acts))
 
     def refuse_detail(self, problem: Problem) -> None:
+        if problem.code == UNKNOWN_ROUTE:  # a gateway that is older than this screen and cannot use keys
+            for part in (self._held, self._may):
+                _hide_card(part)
+            return
         for part in (self._held, self._may):
             clear(part)
             part.addWidget(label(f"{problem.what} {problem.todo}", "hint"))
@@ -177,11 +182,10 @@ class KeyPage(Page):
         self.use.clicked.connect(self.use_asked)
         self.aside(back)
         self.act(self.end, self.wrap, self.use)
-        gone = self.key.state == "destroyed"
-        for made in (self.end, self.wrap, self.use):
-            made.setVisible(not gone)
-        self.wrap.setEnabled(False)
-        self.use.setEnabled(False)
+        there = self.key.state != "destroyed"
+        self.end.setVisible(there and DESTROY_KEY in self._may_ask)
+        self.wrap.setVisible(there and WRAP_KEY in self._may_ask and self.key.attributes.extractable is True)
+        self.use.setVisible(False)  # until the gateway has told what the key may do
         self.first = back
 
     def _save(self, text: str, ending: str) -> None:
@@ -203,6 +207,13 @@ def attributes(key: KeyView) -> QWidget:
             line = marked("cross", "bad", label(tr("NOT so: {fact}", fact=sentence)))
         box.addLayout(line)
     return holder
+
+
+def _hide_card(part: QVBoxLayout) -> None:
+    clear(part)
+    frame = part.parentWidget()
+    if frame is not None:
+        frame.hide()
 
 
 def _details(key: KeyView) -> str:

@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QCheckBox, QComboBox, QLineEdit
 
 from hsm_console.domain.keys import Custody, Usage
 from hsm_console.domain.messages.work import KeyOffer
+from ui import texts
 from ui.keys import words
 from ui.shell.page import Page
 from ui.texts import tr
@@ -82,7 +83,7 @@ class MakePage(Page):
         combo.clear()
         for offer in self._offers:
             if purpose in offer.usages:
-                combo.addItem(offer.title, offer)
+                combo.addItem(texts.algorithm(offer.algorithm.value), offer)
         self._tell()
 
     def _tell(self) -> None:

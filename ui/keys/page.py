@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QLineEdit, QVBoxLa
 
 from hsm_console.domain.errors import Problem
 from hsm_console.domain.messages.ceremony import KeyView
+from hsm_console.domain.messages.work import GENERATE_KEYS, UNWRAP_KEY
 from ui import texts
 from ui.keys import words
 from ui.keys.inventory import KeyModel, KeyTable, Wanted
@@ -110,10 +111,10 @@ class KeysPage(Page):
             combo.currentIndexChanged.connect(lambda _index: self._narrow())
         return box
 
-    def offer(self, *, may_order: bool) -> None:
-        """may_order: this person may ask for new keys; the gateway checks it again."""
-        self.bring.setVisible(may_order)
-        self.make.setVisible(may_order)
+    def offer(self, may: frozenset[str]) -> None:
+        """may: orders that this person may ask for; the gateway checks it again."""
+        self.bring.setVisible(UNWRAP_KEY in may)
+        self.make.setVisible(GENERATE_KEYS in may)
 
     def _acts(self) -> None:
         self.refresh = BusyButton(tr("Look &again"), "")

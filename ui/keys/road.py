@@ -13,8 +13,9 @@ from hsm_console.domain.keys import Usage
 from hsm_console.domain.messages.audit import EntryPage
 from hsm_console.domain.messages.ceremony import KeyView
 from hsm_console.domain.messages.devices import FleetView
-from hsm_console.domain.messages.orders import OrderView
+from hsm_console.domain.messages.orders import OrderKindView, OrderView
 from hsm_console.domain.messages.work import DESTROY_KEY, GENERATE_KEYS, UNWRAP_KEY, WRAP_KEY, KeyOffer
+from hsm_console.domain.people import Role
 from ui.desk import Desk
 from ui.files import read
 from ui.keys import certificate
@@ -30,12 +31,14 @@ from ui.texts import tr
 from ui.typed import checked, taking
 
 WRAPPED_MOST = 64 * 1024
+USERS = {Role.ADMINISTRATOR, Role.EXECUTIVE}  # who sees the way to their use; the gateway asks its own table
 
 
 class KeyRoad(Road):
     def __init__(self, window: Window, desk: Desk, about: object = None) -> None:  # noqa: ARG002 - as its sisters
         super().__init__(window, desk)
         self._keys: list[KeyView] = []
+        self._may: frozenset[str] = frozenset()
         self.inventory()
 
     def look(self) -> None:
@@ -52,14 +55,14 @@ class KeyRoad(Road):
         page.opened.connect(taking(KeyView, self._key))
         page.make_asked.connect(partial(self._make, {}))
         page.bring_asked.connect(self._bring)
-        page.offer(may_order=False)
+        page.offer(self._may)
         self._window.show_page(page)
         self._look_at(page)
-        self._lane.call(
-            partial(orders.kinds, self._session),
-            lambda kinds: page.offer(may_order=any(k.may_open and k.action == GENERATE_KEYS for k in kinds)),
-            lambda _problem: None,
-        )
+        self._lane.call(partial(orders.kinds, self._session), partial(self._offer, page), lambda _problem: None)
+
+    def _offer(self, page: KeysPage, kinds: list[OrderKindView]) -> None:
+        self._may = frozenset(kind.action for kind in kinds if kind.may_open)
+        page.offer(self._may)
 
     def _look_at(self, page: KeysPage) -> None:
         def came(found: list[KeyView]) -> None:
@@ -71,7 +74,7 @@ class KeyRoad(Road):
     # -- one key ---------------------------------------------------------------------------------------------
 
     def _key(self, key: KeyView) -> None:
-        page = KeyPage(key)
+        page = KeyPage(key, self._may, may_use=bool(USERS & set(self._session.greeting.roles)))
         page.left.connect(self._window.back)
         page.use_asked.connect(lambda: self.go_asked.emit("use", key))
         page.destroy_asked.connect(partial(self._destroy, key))

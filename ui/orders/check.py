@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 
 from hsm_console.domain.errors import Problem
 from ui.shell.page import Page
@@ -25,7 +25,9 @@ class CheckPage(Page):
         for name, value in items:
             change = button(tr("Change"), name=tr("Change: {what}", what=name))
             change.clicked.connect(self.change_asked)
-            line = row(pairs([(name, value)]), change, stretch_last=True)
+            said = pairs([(name, value)])
+            line = row(said, change, stretch_last=True)
+            line.setAlignment(said, Qt.AlignmentFlag.AlignVCenter)
             line.setStretch(0, 1)
             box.addLayout(line)
         self.add(frame)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from hsm_console.domain.errors import Problem
 from hsm_console.domain.events import Decision
@@ -16,7 +16,7 @@ from ui.orders.result import Result
 from ui.shell.page import Page
 from ui.texts import tr
 from ui.theme.engine import engine
-from ui.widgets.basics import button, card, clear, label, marked, pairs, row
+from ui.widgets.basics import button, card, clear, label, marked, pairs
 from ui.widgets.busy import BusyButton
 from ui.widgets.fold import technical
 from ui.widgets.person import PersonChip
@@ -89,8 +89,12 @@ class OrderPage(Page):
         self.halt.pressed.connect(lambda: self._ask(self.halt))
         self.run = BusyButton(tr("&Carry it out"))
         self.run.pressed.connect(lambda: self._ask(self.run))
+        self.other = button(tr("A {role} s&teps up…", role=texts.role(self.order.role).lower()))
+        self.other.clicked.connect(lambda _checked=False: self.decide_asked.emit(False))
+        self.own = button(tr("&Decide…"), "act")
+        self.own.clicked.connect(lambda _checked=False: self.decide_asked.emit(True))
         self.aside(self.back)
-        self.act(self.withdraw, self.halt, self.run)
+        self.act(self.withdraw, self.halt, self.run, self.other, self.own)
 
     def _ask(self, pressed: BusyButton) -> None:
         pressed.start()
@@ -101,11 +105,12 @@ class OrderPage(Page):
         self.progress = None
         order = self.order
         self.first = self.back
-        self._state()
         if order.problem is not None:
             panel = ProblemPanel()
             panel.tell(order.problem)
             self._box.addWidget(panel)
+        else:
+            self._state()
         if order.result:
             self._result()
         self._asked()
@@ -154,21 +159,9 @@ class OrderPage(Page):
             role = texts.role(order.role).lower()
             said = tr("{of} people may decide, each as {role}; who asked for it may not.", of=order.of, role=role)
             box.addWidget(label(said, "hint"))
-            box.addLayout(row(*self._deciders()))
             text = tr("To decline is a proper answer. It is recorded like an approval.")
             box.addWidget(label(text, "hint"))
         self._box.addWidget(frame)
-
-    def _deciders(self) -> list[QPushButton]:
-        other = button(tr("A {role} s&teps up…", role=texts.role(self.order.role).lower()))
-        other.clicked.connect(lambda _checked=False: self.decide_asked.emit(False))
-        self.first = other
-        if not self.order.may_decide:
-            return [other]
-        own = button(tr("&Decide…"), "act")
-        own.clicked.connect(lambda _checked=False: self.decide_asked.emit(True))
-        self.first = own
-        return [own, other]
 
     def _commit(self) -> None:
         """Approved or not: whoever carries out what cannot be undone types the word."""
@@ -187,6 +180,11 @@ class OrderPage(Page):
 
     def _offer(self) -> None:
         order = self.order
+        opened = order.state is OrderState.OPEN
+        self.other.setVisible(opened)
+        self.own.setVisible(opened and order.may_decide)
+        if opened:
+            self.first = self.own if order.may_decide else self.other
         self.withdraw.setVisible(order.may_withdraw)
         self.halt.setVisible(order.may_stop)
         self.run.setVisible(order.may_run)

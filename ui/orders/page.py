@@ -50,13 +50,16 @@ class OrdersPage(Page):
         self.aside(self.refresh)
         self.first: QWidget | None = self.refresh
         self._shown: list[OrderView] | None = None
+        self._refused = False
 
     def show_orders(self, orders: list[OrderView]) -> None:
         self.refresh.stop()
+        if self._refused:  # what else was told on this page stays
+            self._refused = False
+            self.problem.clear()
         if orders == self._shown:
             return  # nobody's focus is moved for nothing
         self._shown = orders
-        self.problem.clear()
         clear(self._box)
         self.first = self.refresh
         waiting = [o for o in orders if mine(o)]
@@ -73,6 +76,8 @@ class OrdersPage(Page):
             self.first.setFocus()
 
     def refuse(self, problem: Problem) -> None:
+        """They could not be listed."""
+        self._refused = True
         self.refresh.stop()
         self.tell(problem)
 

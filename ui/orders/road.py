@@ -41,10 +41,9 @@ class OrderRoad(Road):
         self._timer = QTimer(self)
         self._timer.setInterval(LOOK_MS)
         self._timer.timeout.connect(self._follow)
+        self.listed()
         if isinstance(about, str):
             self._show(about)
-        else:
-            self.listed()
 
     def leave(self) -> None:
         super().leave()

@@ -47,6 +47,8 @@ def name(parameter: str) -> str:
         "under": tr("Wrapping key"),
         "sha256": tr("SHA-256 of the wrapped key"),
         "wrapped": tr("The wrapped key"),
+        "made": tr("Keys made"),
+        "entry": tr("Record in the log"),
     }
     return known.get(parameter, parameter.replace("_", " ").replace("-", " ").capitalize())
 

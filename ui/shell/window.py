@@ -16,17 +16,18 @@ from ui.texts import tr
 from ui.theme.engine import engine
 from ui.theme.tokens import SCALES
 from ui.widgets.banner import Banner
-from ui.widgets.basics import button, label
+from ui.widgets.basics import button, label, restyle
 from ui.widgets.rail import Rail
 from ui.widgets.status import StatusArea
 
 SIZE = (1280, 860)
+PLACES = ("home", "audit", "keys", "orders", "people", "device")  # in the order of their tabs, Control 1 and so on
 
 
 class Window(QMainWindow):
     """It shows pages and knows none of them."""
 
-    place_asked = Signal(str)  # home, audit, keys, people, device
+    place_asked = Signal(str)  # one of PLACES
     log_off_asked = Signal()
     person_asked = Signal()  # somebody else logs in beside those who are here
     closing = Signal()  # accepted; the application ends
@@ -130,6 +131,14 @@ class Window(QMainWindow):
         self._other.setVisible(shown)
         self._off.setVisible(shown)
 
+    def show_place(self, place: str) -> None:
+        """Mark the tab of the place where one is; empty: none of them."""
+        for name, made in self._places.items():
+            here = name == place
+            made.setProperty("here", "true" if here else "false")
+            made.setAccessibleDescription(tr("You are here.") if here else "")
+            restyle(made)
+
     def closeEvent(self, event: QCloseEvent) -> None:
         """While something irreversible runs the window stays, and says why."""
         reasons = self._reasons_to_stay()
@@ -150,39 +159,50 @@ class Window(QMainWindow):
         self.closing.emit()
 
     def _make_header(self) -> QFrame:
+        """Whose workspace and who may leave it; below, the places. Two lines, so that large text fits a screen."""
         frame = QFrame()
         frame.setObjectName("header")
-        box = QHBoxLayout(frame)
-        box.setContentsMargins(engine().px(24), engine().px(8), engine().px(16), engine().px(8))
-        box.setSpacing(engine().px(6))
         self._name = label("HSM Console", "label")
         self._name.setWordWrap(False)
-        box.addWidget(self._name)
-        box.addSpacing(engine().px(24))
-        titles = {
-            "home": tr("Overview"),
-            "audit": tr("Log"),
-            "keys": tr("Keys"),
-            "people": tr("People"),
-            "device": tr("Module"),
-        }
-        self._places: dict[str, QPushButton] = {}
-        for n, (name, title) in enumerate(titles.items(), 1):
-            made = button(title, "link", name=tr("{title}, Control {n}", title=title, n=n))
-            made.clicked.connect(lambda _checked=False, name=name: self.place_asked.emit(name))
-            self._places[name] = made
-            box.addWidget(made)
-        box.addStretch(1)
         self._theme = button(tr("Theme"), "link", name=tr("Next theme, Control T"))
         self._theme.clicked.connect(engine().next_theme)
         self._other = button(tr("Another person"), "link", name=tr("Another person logs in, Control N"))
         self._other.clicked.connect(self.person_asked)
         self._off = button(tr("Log off"), "link", name=tr("Log off, Control L"))
         self._off.clicked.connect(self.log_off_asked)
-        box.addWidget(self._theme)
-        box.addWidget(self._other)
-        box.addWidget(self._off)
+        above = QHBoxLayout()
+        above.addWidget(self._name)
+        above.addStretch(1)
+        for made in (self._theme, self._other, self._off):
+            above.addWidget(made)
+        tabs = self._make_tabs()
+        box = QVBoxLayout(frame)
+        box.setContentsMargins(engine().px(24), engine().px(6), engine().px(16), 0)
+        box.setSpacing(engine().px(2))
+        box.addLayout(above)
+        box.addLayout(tabs)
         return frame
+
+    def _make_tabs(self) -> QHBoxLayout:
+        titles = {
+            "home": tr("Overview"),
+            "audit": tr("Log"),
+            "keys": tr("Keys"),
+            "orders": tr("Orders"),
+            "people": tr("People"),
+            "device": tr("Module"),
+        }
+        self._places: dict[str, QPushButton] = {}
+        tabs = QHBoxLayout()
+        tabs.setContentsMargins(-engine().px(12), 0, 0, 0)  # their words stand under the name's
+        tabs.setSpacing(engine().px(4))
+        for n, name in enumerate(PLACES, 1):
+            made = button(titles[name], "tab", name=tr("{title}, Control {n}", title=titles[name], n=n))
+            made.clicked.connect(lambda _checked=False, name=name: self.place_asked.emit(name))
+            self._places[name] = made
+            tabs.addWidget(made)
+        tabs.addStretch(1)
+        return tabs
 
     def _shortcuts(self) -> None:
         keys: dict[str, Callable[[], object]] = {

@@ -24,7 +24,7 @@ from ui.widgets.fold import Fold
 
 @dataclass(frozen=True)
 class Wish:
-    """What the form was given. key None: the public key lies in `public`. bound: octets that belong to it, not hidden."""
+    """What the form was given. key None: the public key lies in `public`. bound: octets that belong to it, unhidden."""
 
     deed: str
     key: KeyView | None
@@ -81,7 +81,8 @@ class UseForm(Page):
             self.key_chosen.emit(self.key.key)
 
     def _at_field(self, problem: Problem) -> bool:
-        return False
+        """Say it at the field that it is about, and whether there was one."""
+        raise NotImplementedError
 
     def _no_key(self) -> str:
         return tr("There is no key here that may do this. It is made on the page of the keys: “Make keys…”.")

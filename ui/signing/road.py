@@ -10,10 +10,10 @@ from hsm_console.domain.keys import SignMechanism, Usage
 from hsm_console.domain.messages.ceremony import KeyView
 from hsm_console.domain.messages.session import DeviceState
 from hsm_console.domain.messages.work import DecryptReply, EncryptReply, SignReply, Verified, VerifyRequest
-from hsm_console.domain.people import Role
 from ui import texts
 from ui.desk import Desk
 from ui.files import Brought, read
+from ui.keys.road import USERS
 from ui.keys.words import mechanism as mechanism_words
 from ui.orders.check import CheckPage
 from ui.road import Road
@@ -25,7 +25,6 @@ from ui.signing.results import ResultPage
 from ui.texts import tr
 from ui.typed import taking
 
-USERS = {Role.ADMINISTRATOR, Role.EXECUTIVE}  # who sees the doors; the gateway asks its own table
 SMALL = 64 * 1024
 NEEDS = {"sign": Usage.SIGN, "verify": Usage.SIGN, "encrypt": Usage.ENCRYPT, "decrypt": Usage.ENCRYPT}
 

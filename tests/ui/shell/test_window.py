@@ -1,0 +1,45 @@
+"""The header: places as tabs, one of them marked, and room for them when everything is large."""
+
+from __future__ import annotations
+
+import pytest
+from PySide6.QtCore import Qt
+
+from ui.shell.window import PLACES, Window
+from ui.theme.tokens import SCALES
+
+SCREEN = {100: 1280, 125: 1366, 150: 1600, 175: 1920, 200: 1920}  # a usual screen's width in pixels
+
+
+def test_each_place_has_a_tab_and_a_shortcut(qtbot, window):
+    for n, place in enumerate(PLACES, 1):
+        with qtbot.waitSignal(window.place_asked) as asked:
+            qtbot.keyClick(window, Qt.Key(Qt.Key.Key_0 + n), Qt.KeyboardModifier.ControlModifier)
+        assert asked.args == [place]
+
+
+def test_where_one_is_is_said_to_eyes_and_readers(window):
+    window.show_place("keys")
+    marked = [name for name, tab in window._places.items() if tab.property("here") == "true"]
+    assert marked == ["keys"]
+    assert window._places["keys"].accessibleDescription() == "You are here."
+    window.show_place("")
+    assert not [name for name, tab in window._places.items() if tab.property("here") == "true"]
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_the_header_fits_a_usual_screen_at_every_size(qtbot, theme, scale):
+    theme.zoom(scale)
+    try:
+        window = Window(lambda: ())
+        qtbot.addWidget(window)
+        window.show_places(shown=True)
+        window.show()
+        assert window.header.minimumSizeHint().width() <= SCREEN[scale]
+    finally:
+        theme.zoom(100)
+
+
+def test_nobody_logged_in_sees_no_places(window):
+    window.show_places(shown=False)
+    assert not [tab for tab in window._places.values() if tab.isVisible()]
