@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ui.setup.assistant import Assistant
 
 LOOK_MS = 1500
+ROADS = ("keys", "orders", "use")  # places with several pages
 
 
 class Console(QObject):
@@ -142,7 +143,7 @@ class Console(QObject):
         self.window.show_place(place)
         if place == "home":
             self._home()
-        elif place in ("keys", "orders"):
+        elif place in ROADS:
             self._place = self._road(place, about)
             self._place.home_asked.connect(partial(self.go, "home"))
             self._place.go_asked.connect(self.go)
@@ -162,11 +163,15 @@ class Console(QObject):
         self._place.go_asked.connect(self.go)
 
     def _road(self, place: str, about: object) -> Road:
-        """Places with several pages are imported when somebody goes there."""
+        """They are imported when somebody goes there."""
         if place == "keys":
             from ui.keys.road import KeyRoad
 
             return KeyRoad(self.window, self.desk, about)
+        if place == "use":
+            from ui.signing.road import UseRoad
+
+            return UseRoad(self.window, self.desk, about)
         from ui.orders.road import OrderRoad
 
         return OrderRoad(self.window, self.desk, about)

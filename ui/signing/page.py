@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import Signal
 
+from hsm_console.domain.messages.session import DeviceState
 from ui.shell.page import Page
 from ui.texts import tr
 from ui.widgets.problem import notice
@@ -19,9 +20,10 @@ class UsePage(Page):
         """may_use: this person may use keys here; everybody may verify. The gateway checks it again."""
         lead = tr("Choosing does nothing yet. What is done with a key is recorded before and after.")
         super().__init__(tr("Use a key"), lead)
-        if not unlocked:
-            text = tr("The module is locked: until it is unlocked, only signatures can be verified.")
-            self.add(notice(text, icon="lock"))
+        text = tr("The module is locked: until it is unlocked, only signatures can be verified.")
+        self._locked = notice(text, icon="lock")
+        self.add(self._locked)
+        self._locked.setVisible(not unlocked)
         if not may_use:
             self.add(notice(tr("In your role you can verify signatures. An administrator or an executive uses keys.")))
         self.tiles: dict[str, Tile] = {}
@@ -32,6 +34,9 @@ class UsePage(Page):
             self.add(tile)
             self.tiles[act] = tile
         self.first = next(iter(self.tiles.values()))
+
+    def show_state(self, state: DeviceState) -> None:
+        self._locked.setVisible(not state.unlocked)
 
 
 def _words(act: str) -> tuple[str, str, str]:

@@ -8,7 +8,6 @@ from hsm_console.client import device, keys, work
 from hsm_console.domain.errors import Problem
 from hsm_console.domain.keys import SignMechanism, Usage
 from hsm_console.domain.messages.ceremony import KeyView
-from hsm_console.domain.messages.session import DeviceState
 from hsm_console.domain.messages.work import DecryptReply, EncryptReply, SignReply, Verified, VerifyRequest
 from ui import texts
 from ui.desk import Desk
@@ -37,16 +36,11 @@ class UseRoad(Road):
         self.doors()
 
     def doors(self) -> None:
-        session = self._session
-
-        def come(state: DeviceState) -> None:
-            may = bool(USERS & set(session.greeting.roles))
-            page = UsePage(may_use=may, unlocked=state.unlocked)
-            page.chosen.connect(self._form)
-            self._window.show_page(page)
-
-        unlocked = DeviceState(unlocked=session.greeting.device_unlocked)
-        self._lane.call(partial(device.state, session), come, lambda _problem: come(unlocked))
+        greeting = self._session.greeting
+        page = UsePage(may_use=bool(USERS & set(greeting.roles)), unlocked=greeting.device_unlocked)
+        page.chosen.connect(self._form)
+        self._window.show_page(page)
+        self._lane.call(partial(device.state, self._session), page.show_state, lambda _problem: None)
 
     def _form(self, deed: str) -> None:
         def came(found: list[KeyView]) -> None:
@@ -164,10 +158,7 @@ class UseRoad(Road):
 
     def _again(self, deed: str) -> None:
         """The same form, empty; below it lie the doors."""
-        may = bool(USERS & set(self._session.greeting.roles))
-        page = UsePage(may_use=may, unlocked=True)
-        page.chosen.connect(self._form)
-        self._window.show_page(page)
+        self.doors()
         self._form(deed)
 
 
