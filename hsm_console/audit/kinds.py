@@ -108,6 +108,7 @@ KINDS: dict[type[e.Event], Kind] = {
     e.MemberChanged: Kind(API, OTHER, MEDIUM, "other", "Change state"),
     e.FleetCompared: Kind(API, OTHER, LOW, activity_name="Compare"),
     e.DeviceLogCompared: Kind(EVENT_LOG, OTHER, LOW, activity_name="Compare"),
+    e.KeysReadBack: Kind(API, 2, LOW),
 }
 _UNLISTED = Kind(API, OTHER, status="other", activity_name="Record")
 _LEVELS = {"low": LOW, "medium": MEDIUM, "high": HIGH, "critical": CRITICAL}
@@ -130,7 +131,7 @@ def kind_of(event: e.Event) -> Kind:
             return msgspec.structs.replace(row, status="failure", severity_id=HIGH)
         case e.AlertRaised():
             return msgspec.structs.replace(row, severity_id=_LEVELS[event.level])
-        case e.DeviceLogCompared() if event.findings:
+        case e.DeviceLogCompared() | e.KeysReadBack() if _found(event):
             return msgspec.structs.replace(row, status="failure", severity_id=HIGH)
         case e.MemberChanged() if event.state in ("down", "latched"):
             return msgspec.structs.replace(row, status="failure", severity_id=HIGH)
@@ -155,6 +156,12 @@ def kind_of(event: e.Event) -> Kind:
 def ocsf_status(event: e.Event, row: Kind) -> tuple[int, str]:
     """status_id and its caption. A finding has no outcome: it is new, or somebody looks after it."""
     return _FINDING_STATUS.get(type(event)) or STATUS_ID[row.status]
+
+
+def _found(event: e.DeviceLogCompared | e.KeysReadBack) -> bool:
+    if isinstance(event, e.DeviceLogCompared):
+        return bool(event.findings)
+    return bool(event.changed or event.missing or event.foreign)
 
 
 def status_of(event: e.Event) -> str:

@@ -286,6 +286,10 @@ _SENTENCES: dict[type[e.Event], Callable[[Any, str], str]] = {
         f"The log of the HSM itself was held against this one: {_count(v.matched, 'operation')} agree, "
         f"{_count(len(v.findings), 'finding')}."
     ),
+    e.KeysReadBack: lambda v, w: (
+        f"The keys in the token were held against the log: {_count(v.known, 'key')}, {len(v.changed)} changed, "
+        f"{len(v.missing)} missing, {len(v.foreign)} foreign."
+    ),
     e.MemberAdded: lambda v, w: f"{w} added the device “{v.name}” (serial {v.serial}).",
     e.MemberRemoved: lambda v, w: f"{w} took the device “{v.name}” (serial {v.serial}) off the list.",
     e.MemberUnlocked: lambda v, w: f"{w} unlocked the device “{v.name}” (serial {v.serial}).",

@@ -93,7 +93,8 @@ def _field(rule: str, key: str, value: Any) -> Search:
         return _plain(field, values)
     tests = [_test(rule, key, item, modifiers) for item in values]
     need_all = "all" in modifiers
-    kinds = None
+    if len(tests) == 1:
+        return Search(_single(field, tests[0]), None)
 
     def match(flat: Flat) -> bool:
         found = flat.get(field)
@@ -107,7 +108,17 @@ def _field(rule: str, key: str, value: Any) -> Search:
             hits = [test(found, flat) for test in tests]
         return all(hits) if need_all else any(hits)
 
-    return Search(match, kinds)
+    return Search(match, None)
+
+
+def _single(field: str, test: Callable[[Any, Flat], bool]) -> Match:
+    def match(flat: Flat) -> bool:
+        found = flat.get(field)
+        if found.__class__ is list:
+            return any(test(item, flat) for item in found) if found else test(None, flat)
+        return test(found, flat)
+
+    return match
 
 
 def _exists(rule: str, field: str, value: Any) -> Search:

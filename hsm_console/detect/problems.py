@@ -1,4 +1,4 @@
-"""A rule that cannot be used is refused by name, whole set and all: a rule passed over in silence would be a hole."""
+"""A rule that cannot be used is refused by name and told: a rule that was passed over in silence would be a hole."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ def refused(rule: str, why: str) -> InputError:
         Problem(
             code="rule-refused",
             what=f"The detection rule “{rule}” cannot be used: {why}.",
-            todo="Correct the rule, or restore the file from the software's installation. No rule is in force yet.",
+            todo="Correct the rule, or restore the file from the software's installation, and start the gateway again. "
+            "This rule watches nothing till then; the others do.",
             contact="whoever wrote the rule",
             exit_code=ExitCode.USAGE,
             details={"rule": rule},

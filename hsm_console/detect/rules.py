@@ -25,7 +25,7 @@ _TYPES = ("event_count", "value_count", "temporal", "temporal_ordered")
 _KEYS = {
     "title", "id", "name", "related", "status", "description", "references", "author", "date", "modified", "license",
     "logsource", "detection", "correlation", "fields", "falsepositives", "level", "tags", "scope", "taxonomy",
-    "generate", "hsm_console",
+    "hsm_console",
 }  # fmt: skip
 _OURS = {"text", "todo", "quiet", "per", "subject"}
 _CORRELATION = {"type", "rules", "group-by", "timespan", "condition", "aliases", "generate"}
@@ -36,7 +36,8 @@ _SOURCE = {"product": "hsm-console"}
 class Correlation(msgspec.Struct, frozen=True, kw_only=True):
     """span_ms: the window; count: how many are needed; field: whose different values are counted (value_count).
 
-    aliases: alias → rule → field, for rules that name one thing by different fields.
+    aliases: alias → rule → field, for rules that name one thing by different fields. generate: its rules make alerts
+    of their own as well.
     """
 
     type: str
@@ -46,13 +47,15 @@ class Correlation(msgspec.Struct, frozen=True, kw_only=True):
     group: tuple[str, ...] = ()
     field: str = ""
     aliases: dict[str, dict[str, str]] = {}
+    generate: bool = False
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """One rule, ready to run: `search` or `correlation`. name: short and unique; text: a sentence with {fields} in it.
 
     quiet_ms: for how long the same rule says nothing more about the same `per`; raises: it makes alerts of its own.
-    subject: the field with the uid of the person whose act it is; sha256: of the file it stands in.
+    subject: the field with the uid of the person whose act it is; sha256: of the file it stands in; false_alarms: what
+    else it may have been.
     """
 
     name: str
@@ -66,6 +69,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     per: tuple[str, ...] = ()
     subject: str = "actor.user.uid"
     raises: bool = True
+    false_alarms: tuple[str, ...] = ()
     search: Search | None = None
     correlation: Correlation | None = None
 
@@ -86,17 +90,35 @@ def load(files: Mapping[str, bytes]) -> RuleSet:
     """The rules of these files (name → bytes). Raises InputError rule-refused that names the rule."""
     rules: dict[str, Rule] = {}
     for name, data in sorted(files.items()):
-        for rule in _file(name, data):
+        for rule in read_file(name, data):
             if rule.name in rules:
                 raise refused(rule.name, f"two rules have this name (the second in {name})")
             rules[rule.name] = rule
+    return assemble(rules)
+
+
+def assemble(rules: dict[str, Rule]) -> RuleSet:
+    """Rules that were read, as one set. Raises InputError rule-refused when one speaks of another in vain."""
     _check_references(rules)
-    digests = {name: rule.sha256 for name, rule in rules.items() if rule.raises}
-    whole = hashlib.sha256("".join(f"{name} {digests[name]}\n" for name in sorted(digests)).encode()).hexdigest()
-    return RuleSet(rules=tuple(_settled(rules)), files=dict(sorted(digests.items())), sha256=whole)
+    digests = {name: rules[name].sha256 for name in sorted(rules)}
+    whole = hashlib.sha256("".join(f"{name} {digest}\n" for name, digest in digests.items()).encode()).hexdigest()
+    return RuleSet(rules=tuple(_settled(_quiet_parts(rules))), files=digests, sha256=whole)
 
 
-def _file(name: str, data: bytes) -> list[Rule]:
+def _quiet_parts(rules: dict[str, Rule]) -> dict[str, Rule]:
+    """What is a part of a correlation makes no alert by itself, unless the correlation says `generate: true`."""
+    users: dict[str, list[bool]] = {}
+    for rule in rules.values():
+        for part in rule.correlation.rules if rule.correlation else ():
+            users.setdefault(part, []).append(bool(rule.correlation and rule.correlation.generate))
+    return {
+        name: msgspec.structs.replace(rule, raises=rule.raises and any(users.get(name, (True,))))
+        for name, rule in rules.items()
+    }
+
+
+def read_file(name: str, data: bytes) -> list[Rule]:
+    """The rules of one file. Raises InputError rule-refused."""
     if len(data) > LARGEST:
         raise refused(name, f"the file is longer than {LARGEST} bytes")
     try:
@@ -137,6 +159,7 @@ def _rule(file: str, document: Any, digest: str) -> Rule:
         per=_fields(name, "per", ours.get("per", [])),
         subject=_line(name, ours, "subject", default="actor.user.uid"),
         raises=document.get("level") != "informational",
+        false_alarms=_fields(name, "falsepositives", document.get("falsepositives", [])),
         search=search,
         correlation=correlation,
     )
@@ -170,7 +193,7 @@ def _level(name: str, document: dict[str, Any]) -> Level:
 
 def _fields(name: str, key: str, value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
-        raise refused(name, f"`{key}` must be a list of fields")
+        raise refused(name, f"`{key}` must be a list of texts")
     return tuple(value)
 
 
@@ -215,6 +238,7 @@ def _correlation(name: str, table: Any) -> Correlation:
         group=_fields(name, "group-by", table.get("group-by", [])),
         field=field,
         aliases=_aliases(name, table.get("aliases", {}), rules),
+        generate=table.get("generate") is True,
     )
 
 

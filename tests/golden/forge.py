@@ -261,6 +261,7 @@ def samples() -> list[e.AnyEvent]:
             matched=8,
             findings=("SHADOW-OP: the device signed",),
         ),
+        e.KeysReadBack(serial="SIM0001", known=3, foreign=("stray (4455)",)),
         e.LogChecked(what="background", first=0, last=9, size=10, anchored=-1, result="NOT OK", findings=("GAP: x",)),
         e.SealKeyInForce(key_id="33" * 16, spki="MHYw"),
         e.DataKeyMade(data_key="0123456789abcdef", recipient="33" * 16, wrapped="AQID", why="the device was unlocked"),

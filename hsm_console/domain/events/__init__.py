@@ -43,7 +43,13 @@ from hsm_console.domain.events.ceremony import (
     StepDone,
     StepMissed,
 )
-from hsm_console.domain.events.detection import AlertAcknowledged, DeviceLogCompared, Heartbeat, RulesLoaded
+from hsm_console.domain.events.detection import (
+    AlertAcknowledged,
+    DeviceLogCompared,
+    Heartbeat,
+    KeysReadBack,
+    RulesLoaded,
+)
 from hsm_console.domain.events.fleet import (
     FleetCompared,
     MemberAdded,
@@ -119,6 +125,7 @@ __all__ = [
     "GatewayStopped",
     "HeadCosigned",
     "Heartbeat",
+    "KeysReadBack",
     "LogChecked",
     "LogCreated",
     "LogExported",
@@ -176,7 +183,7 @@ AnyEvent = (
     | OrderOpened | OrderDecided | OrderReady | OrderDeclined | OrderStarted | OrderEnded
     | SealKeyInForce | DataKeyMade | DisclosuresErased | LogRotated | LogPruned
     | HeadCosigned | RootKeyMade | RootSigned | LogChecked
-    | RulesLoaded | Heartbeat | AlertAcknowledged | DeviceLogCompared
+    | RulesLoaded | Heartbeat | AlertAcknowledged | DeviceLogCompared | KeysReadBack
     | MemberAdded | MemberRemoved | MemberUnlocked | MemberChanged | FleetCompared
 )  # fmt: skip
 

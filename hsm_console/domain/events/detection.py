@@ -8,7 +8,7 @@ from hsm_console.domain.events.base import Event
 
 
 class RulesLoaded(Event, frozen=True, kw_only=True, tag="rules-loaded"):
-    """The rules that watch the log from here on differ from those before.
+    """The rules that watch the log from here on; said at each start. added, changed, removed: against those before.
 
     rules: id → hex SHA-256 of the rule's file; sha256: digest over all of them; since: the first entry that they judge.
     """
@@ -35,6 +35,19 @@ class AlertAcknowledged(Event, frozen=True, kw_only=True, tag="alert-acknowledge
     alert: int
     rule: str
     note: str = ""
+
+
+class KeysReadBack(Event, frozen=True, kw_only=True, tag="keys-read-back"):
+    """The keys in the unlocked token were held against those that the log knows, and the answer is another than before.
+
+    known: how many the log holds there. changed: `label (id): what it was, what it is`; missing, foreign: `label (id)`.
+    """
+
+    serial: str
+    known: int
+    changed: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = ()
 
 
 class DeviceLogCompared(Event, frozen=True, kw_only=True, tag="device-log-compared"):
