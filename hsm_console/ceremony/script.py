@@ -326,11 +326,13 @@ def check_parameters(script: Script, parameters: dict[str, str]) -> None:
     for name, item in script.parameters.items():
         value = parameters.get(name, "")
         if len(value) > 200 or not value.isprintable() or not unicodedata.is_normalized("NFC", value):
-            raise _parameter(f"{item.title}: the text is too long or has invisible characters.")
+            raise _parameter(f"“{item.title}”: the text is too long or has invisible characters.")
         if item.choices and value not in item.choices:
-            raise _parameter(f"{item.title}: “{value}” is not one of {', '.join(item.choices)}.")
+            raise _parameter(f"“{item.title}”: “{value}” is not one of {', '.join(item.choices)}.")
         if not item.choices and not re.fullmatch(item.pattern, value):
-            raise _parameter(f"{item.title}: “{value}” does not have the required form (for example: {item.example}).")
+            raise _parameter(
+                f"“{item.title}”: “{value}” does not have the required form (for example: {item.example})."
+            )
 
 
 def _parameter(what: str) -> InputError:

@@ -108,12 +108,11 @@ def _unavailable(address: str, error: OSError) -> EnvironmentFault:
 
 
 def _fault(code: str, address: str, why: str, number: int) -> EnvironmentFault:
-    taken = code == "address-in-use"
-    todo = (
-        "Close the other instance of HSM Console, or choose another address."
-        if taken
-        else "Choose an address of this machine."
-    )
+    todo = "Choose an address of this machine."
+    if code == "address-in-use":
+        todo = "Close the other instance of HSM Console, or choose another address."
+    elif number == errno.ENAMETOOLONG:
+        todo = f"Choose a path of at most {_MAX_UNIX_PATH} bytes."
     return EnvironmentFault(
         Problem(
             code=code,

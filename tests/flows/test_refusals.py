@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from hsm_console.client import audit, ceremonies, device, people
+from hsm_console.client import audit, ceremonies, device, keys, people
 from hsm_console.domain.events import Decision, Seat
 from hsm_console.domain.messages import ceremony as msg
 from hsm_console.domain.people import Role
@@ -141,6 +141,8 @@ def test_a_script_that_changed_and_values_that_do_not_fit(house: Any, helpers: H
     assert refusal(lambda: ceremonies.open_ceremony(ada, changed)) == "script-changed"
     assert refusal(lambda: house.open(ada, algorithm="rsa-1024")) == "parameter-refused"
     assert refusal(lambda: house.open(ada, colour="blue")) == "parameter-refused"
+    taken = keys.listed(ada)[0].label
+    assert refusal(lambda: house.open(ada, label=taken)) == "label-taken"  # told before anybody gathers
     assert ceremonies.listed(ada) == []
 
 

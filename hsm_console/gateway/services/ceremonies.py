@@ -24,7 +24,7 @@ from hsm_console.ceremony.plans import ChecksPlan, ClosePlan, HsmPlan, ReadBackP
 from hsm_console.ceremony.state import State
 from hsm_console.ceremony.view import summary, view
 from hsm_console.crypto import software
-from hsm_console.domain.errors import ConsoleError, PolicyRefusal, VerificationFailed
+from hsm_console.domain.errors import ConsoleError, ExitCode, InputError, PolicyRefusal, Problem, VerificationFailed
 from hsm_console.domain.events import Draft
 from hsm_console.domain.messages.ceremony import CeremonySummary, CeremonyView, OpenCeremony, Statement
 from hsm_console.domain.people import Actor
@@ -100,7 +100,8 @@ class Ceremonies:
         text = self._evidence.scripts().get(request.script_id)
         if text is None:
             raise not_found(f"There is no script “{request.script_id[:80]}”.")
-        lint.check(script.parse(text))
+        parsed = script.parse(text)
+        lint.check(parsed)
         session, core = call.session, self._core
         ceremony_id = _new_id(request.script_id, core.now_ms())
         try:
@@ -115,8 +116,27 @@ class Ceremonies:
         except PolicyRefusal as refusal:
             core.note_refusal(session, "open-ceremony", refusal)
             raise
+        if parsed.key is not None:
+            self._require_free(script.key_of(parsed, request.parameters)[1])
         core.append(session, drafts)
         return self._view(self._state(ceremony_id))
+
+    def _require_free(self, label: str) -> None:
+        """A taken name is told before people gather; the preflight asks the module itself once more.
+
+        Raises InputError `label-taken`.
+        """
+        with self._core.reading() as conn:
+            taken = any(row.label == label and row.state != "destroyed" for row in projections.keys(conn))
+        if taken:
+            raise InputError(
+                Problem(
+                    code="label-taken",
+                    what=f"The module holds a key with the name “{label}” already.",
+                    todo="Change the name and open the ceremony again; everything else that was entered stays.",
+                    exit_code=ExitCode.USAGE,
+                )
+            )
 
     def answer(self, call: Call) -> CeremonyView:
         """Answer the current step, approve, sign off, record a deviation, pause, resume, abandon"""
