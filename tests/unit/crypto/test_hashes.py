@@ -5,10 +5,8 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
-from hypothesis import given
-from hypothesis import strategies as st
 
-from hsm_console.crypto import compare, hashes, kdf, mixing
+from hsm_console.crypto import compare, hashes, kdf
 from hsm_console.domain.errors import EnvironmentFault, VerificationFailed
 from hsm_console.domain.secret import Secret
 
@@ -82,56 +80,6 @@ def test_parameters_that_would_exhaust_the_machine() -> None:
         kdf.scrypt(Secret("x"), bytes(16), parameters=kdf.ScryptParameters(n=1 << 24, r=8, p=1))
     with pytest.raises(ValueError, match="4 GiB"):
         kdf.argon2id(Secret("x"), bytes(16), parameters=kdf.Argon2Parameters(memory_kib=1 << 23, iterations=1, lanes=1))
-
-
-def test_hkdf_against_a_second_implementation() -> None:
-    from cryptography.hazmat.primitives.hashes import SHA512
-    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
-    for length in (1, 64, 65, 500):
-        theirs = HKDF(algorithm=SHA512(), length=length, salt=b"salt", info=b"info").derive(b"material")
-        assert mixing.hkdf_expand(mixing.hkdf_extract(b"salt", b"material"), b"info", length) == theirs
-    with pytest.raises(ValueError, match="HKDF"):
-        mixing.hkdf_expand(bytes(64), b"", mixing.MAX_LENGTH + 1)
-
-
-A, B = bytes(range(32)), bytes(range(100, 132))
-
-
-def test_each_source_counts() -> None:
-    base = mixing.mix({"token": A, "system": B}, 48)
-    assert len(base) == 48
-    assert mixing.mix({"system": B, "token": A}, 48) == base
-    assert mixing.mix({"token": B, "system": A}, 48) != base
-    assert mixing.mix({"token": A, "system": B + b"\x00"}, 48) != base
-    assert mixing.with_system(A, 32) != mixing.with_system(A, 32)
-
-
-@given(st.binary(min_size=32, max_size=64), st.integers(0, 31))
-def test_one_octet_changes_everything(value: bytes, position: int) -> None:
-    other = bytearray(value)
-    other[position] ^= 1
-    try:
-        one, two = mixing.mix({"a": value, "b": B}, 32), mixing.mix({"a": bytes(other), "b": B}, 32)
-    except EnvironmentFault:
-        return  # hypothesis likes stuck generators
-    assert one != two
-
-
-@pytest.mark.parametrize("value", [bytes(32), A[:20] + b"\x07" * 8 + A[20:]])
-def test_a_stuck_generator_is_named(value: bytes) -> None:
-    with pytest.raises(EnvironmentFault, match="random-source-stuck") as caught:
-        mixing.mix({"token": value, "system": B}, 32)
-    assert "“token”" in caught.value.problem.what
-
-
-def test_sources_that_copy_each_other_or_are_too_few() -> None:
-    with pytest.raises(EnvironmentFault, match="random-source-stuck"):
-        mixing.mix({"token": A, "system": A}, 32)
-    with pytest.raises(ValueError, match="two sources"):
-        mixing.mix({"token": A}, 32)
-    with pytest.raises(ValueError, match="two sources"):
-        mixing.mix({"token": A, "system": B[:31]}, 32)
 
 
 def test_comparison_raises_and_quotes_nothing() -> None:
