@@ -49,6 +49,7 @@ from hsm_console.gateway.services.reporting import Reporting
 from hsm_console.gateway.services.scripts import Scripts
 from hsm_console.gateway.services.standing import Standing
 from hsm_console.gateway.services.witnessing import Witnessing
+from hsm_console.gateway.services.work import Work
 from hsm_console.gateway.sessions import Sessions
 from hsm_console.gateway.station import Opener
 from hsm_console.gateway.tls import Identity, TlsContexts
@@ -268,6 +269,8 @@ def _serve(core: Core, run: Path, listen: str) -> Gateway:
     routes = table(access, ceremonies, evidence, Scripts(evidence), Keys(core), people, auditing)
     routes += reporting.routes() + orders.routes() + alerts.routes()
     routes += standing.routes() + witnessing.routes() + Devices(core, fleet).routes()
+    routes += standing.routes() + witnessing.routes()
+    routes += Work(core).routes()
     access.document = document(routes)
     app = App(
         routes,

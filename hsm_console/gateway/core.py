@@ -100,4 +100,5 @@ def key_info(row: KeyRow) -> KeyInfo:
         algorithm=Algorithm(row.algorithm),
         spki=base64.b64decode(row.spki),
         attributes=row.attributes,
+        custody=row.custody,
     )

@@ -29,7 +29,7 @@ _ENCODER = msgspec.json.Encoder(order="deterministic")
 
 
 class KeyRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A key as the log knows it. spki, certificate: base64 DER; purpose: `authority`, `log`, or empty."""
+    """A key as the log knows it. spki, certificate: base64 DER; purpose: of the console itself, or empty."""
 
     object_id: str
     label: str
@@ -122,6 +122,11 @@ class Keys:
                 _put_key(conn, _founding_key(recorded, event, made))
         elif isinstance(event, ev.OperationSucceeded):
             self._operation(conn, recorded, event)
+        elif isinstance(event, ev.SealKeyInForce):
+            _reserve(conn, event.key_id, "seal")
+        elif isinstance(event, ev.RootKeyMade):
+            _reserve(conn, event.key_id, "root")
+            _reserve(conn, event.wrapping_id, "root")
 
     def _operation(self, conn: sqlite3.Connection, recorded: Recorded, event: ev.OperationSucceeded) -> None:
         if event.operation in (Operation.GENERATE, Operation.UNWRAP):
@@ -132,6 +137,13 @@ class Keys:
             _put_key(conn, msgspec.structs.replace(known, certificate=event.certificate))
         elif known is not None and event.operation is Operation.DESTROY:
             _put_key(conn, msgspec.structs.replace(known, state="destroyed"))
+
+
+def _reserve(conn: sqlite3.Connection, object_id: str, purpose: str) -> None:
+    """From here on the key serves the console itself and nobody else."""
+    known = key(conn, object_id) if object_id else None
+    if known is not None and not known.purpose:
+        _put_key(conn, msgspec.structs.replace(known, purpose=purpose))
 
 
 def _founding_key(recorded: Recorded, event: ev.LogCreated, made: ev.FoundingKey) -> KeyRow:

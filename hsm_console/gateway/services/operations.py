@@ -176,7 +176,8 @@ class Operations:
     def _sign(self, hsm: Hsm, plan: HsmPlan, intent: Recorded) -> ev.OperationSucceeded:
         assert plan.mechanism is not None  # noqa: S101 - a sign plan has one
         signature = hsm.sign(bytes.fromhex(plan.key_id), plan.mechanism, plan.data)
-        second.verify(base64.b64decode(self._key(plan.key_id).spki), plan.mechanism, plan.data, signature)
+        key = self._key(plan.key_id)
+        second.verify(base64.b64decode(key.spki), plan.mechanism, plan.data, signature, key.custody)
         return self._succeeded(plan, intent, signature=base64.b64encode(signature).decode(), output=signature)
 
     @staticmethod

@@ -25,8 +25,12 @@ def perform(
     *,
     correlation: str = "",
     expect: Expect | None = None,
+    on_device: bool = True,
+    critical: bool = False,
 ) -> tuple[Recorded, T]:
     """Announce, act, record. Returns the outcome's entry and what `act` made. expect: looked at with the intent.
+
+    on_device: the act needs the device; critical: its outcome is signed at once.
 
     Raises what `act` raises: then the failure is recorded first. When the device is gone the intent stays open: what
     became of it is found out at the next unlock, never guessed here.
@@ -36,14 +40,17 @@ def perform(
     try:
         event, made = act(announced)
     except ConsoleError as error:
-        if core.device.unlocked:
-            _append(core, session, announced, failure(announced, error))
+        if core.device.unlocked or not on_device:
+            conclude(core, session, announced, failure(announced, error), critical=critical)
         raise
-    return _append(core, session, announced, event), made
+    return conclude(core, session, announced, event, critical=critical), made
 
 
-def _append(core: Core, session: Session, announced: Recorded, event: ev.AnyEvent) -> Recorded:
-    draft = Draft(event=event, actor=session.actor, correlation=announced.correlation)
+def conclude(
+    core: Core, session: Session, announced: Recorded, event: ev.AnyEvent, *, critical: bool = False
+) -> Recorded:
+    """Record how an announced operation ended, or one part of it."""
+    draft = Draft(event=event, actor=session.actor, correlation=announced.correlation, critical=critical)
     (recorded,) = core.log.append([placed(draft, session)])
     return recorded
 

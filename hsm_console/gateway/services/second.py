@@ -1,15 +1,22 @@
-"""The second implementation: whatever the token signed is verified outside it before it is given out or recorded."""
+"""The second implementation: whatever the token signed is verified outside it before it is given out or recorded.
+
+Classic algorithms and ML-DSA of a device are verified by `cryptography` (OpenSSL), post-quantum signatures that a
+library of ours made by another library than that one (`crypto/pq/providers`).
+"""
 
 from __future__ import annotations
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
+from hsm_console.crypto.pq import providers
+from hsm_console.crypto.pq import spki as post_quantum
 from hsm_console.domain.errors import ExitCode, Problem, VerificationFailed
-from hsm_console.domain.keys import SignMechanism
+from hsm_console.domain.keys import Algorithm, Custody, SignMechanism
 
+CLASSIC = "cryptography (OpenSSL)"
 _HASHES: dict[str, type[hashes.SHA256 | hashes.SHA384 | hashes.SHA512]] = {
     "sha256": hashes.SHA256,
     "sha384": hashes.SHA384,
@@ -17,11 +24,16 @@ _HASHES: dict[str, type[hashes.SHA256 | hashes.SHA384 | hashes.SHA512]] = {
 }
 
 
-def verify(spki: bytes, mechanism: SignMechanism, data: bytes, signature: bytes) -> None:
-    """Raises VerificationFailed `signature-not-verified`. spki: DER of the key that is said to have signed."""
+def verify(
+    spki: bytes, mechanism: SignMechanism, data: bytes, signature: bytes, custody: Custody = Custody.DEVICE
+) -> str:
+    """The implementation that agreed. spki: DER of the key that is said to have signed; custody: where it lies.
+
+    Raises VerificationFailed `signature-not-verified`: the token gave something that is no signature.
+    """
     try:
-        _verify(spki, mechanism, data, signature)
-    except (InvalidSignature, ValueError, TypeError, UnsupportedAlgorithm) as error:
+        return check(spki, mechanism, data, signature, custody)
+    except ValueError as error:
         raise VerificationFailed(
             Problem(
                 code="signature-not-verified",
@@ -34,7 +46,43 @@ def verify(spki: bytes, mechanism: SignMechanism, data: bytes, signature: bytes)
         ) from error
 
 
-def _verify(spki: bytes, mechanism: SignMechanism, data: bytes, signature: bytes) -> None:
+def check(
+    spki: bytes, mechanism: SignMechanism, data: bytes, signature: bytes, custody: Custody = Custody.DEVICE
+) -> str:
+    """The implementation that found the signature good. Raises ValueError when it is not, or when nothing fits."""
+    known = _post_quantum(spki)
+    if known is not None:
+        return _lattice_or_hash(*known, mechanism, data, signature, custody)
+    try:
+        _classic(spki, mechanism, data, signature)
+    except (InvalidSignature, TypeError, UnsupportedAlgorithm) as error:
+        raise ValueError("the signature does not verify") from error
+    return CLASSIC
+
+
+def _post_quantum(spki: bytes) -> tuple[Algorithm, bytes] | None:
+    try:
+        return post_quantum.decode(spki)
+    except ValueError:
+        return None
+
+
+def _lattice_or_hash(
+    algorithm: Algorithm, public: bytes, mechanism: SignMechanism, data: bytes, signature: bytes, custody: Custody
+) -> str:
+    wanted = SignMechanism.SLH_DSA if algorithm.is_slh_dsa else SignMechanism.ML_DSA
+    if algorithm.is_kem or mechanism is not wanted:
+        raise ValueError("the mechanism does not fit the key")
+    made_by = providers.maker(algorithm).name if custody is Custody.SOFTWARE_WRAPPED else ""
+    try:
+        other = providers.checker(algorithm, made_by)
+    except KeyError as nobody:
+        raise ValueError("no second implementation of this algorithm is installed") from nobody
+    other.verify(algorithm, public, data, signature)
+    return str(other.name)
+
+
+def _classic(spki: bytes, mechanism: SignMechanism, data: bytes, signature: bytes) -> None:
     key = load_der_public_key(spki)
     family, _, hash_name = mechanism.value.rpartition("-")
     match key:
@@ -47,7 +95,5 @@ def _verify(spki: bytes, mechanism: SignMechanism, data: bytes, signature: bytes
         case rsa.RSAPublicKey() if family == "rsa-pss":
             algorithm = _HASHES[hash_name]()
             key.verify(signature, data, padding.PSS(padding.MGF1(algorithm), algorithm.digest_size), algorithm)
-        case mldsa.MLDSA44PublicKey() | mldsa.MLDSA65PublicKey() | mldsa.MLDSA87PublicKey():
-            key.verify(signature, data)
         case _:
             raise TypeError("no second implementation for this key and mechanism")
