@@ -67,4 +67,6 @@ def may_not_generate(act: str, profile: Profile) -> Unsupported:
     """This role makes no keys; who does."""
     makers = [name for name, role in profile.roles.items() if role.generates]
     who = f"log in with the option role={makers[0]}" if makers else "log in as the user that may make keys"
+    if profile.login.generates:
+        who = "log in without the option role"
     return unsupported(act, f"this role may not: {who}")
