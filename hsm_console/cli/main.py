@@ -29,6 +29,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "order": ("hsm_console.cli.order", "ask for, decide about and carry out what needs a quorum"),
     "witness": ("hsm_console.cli.witness", "let witnesses cosign the log's head"),
     "receipt": ("hsm_console.cli.receipt", "verify printed or saved receipts"),
+    "device": ("hsm_console.cli.device", "list, add, probe, unlock and compare the devices of a workspace"),
     "adapter": ("hsm_console.cli.adapter", "list, probe and examine adapters for HSMs"),
     "rebuild": ("hsm_console.cli.rebuild", "make the tables of a workspace anew from its log"),
     "bench": ("hsm_console.cli.bench", "measure the budgets"),
