@@ -13,18 +13,21 @@ C_Encrypt, and would change an “immutable” bytes object of Python, and with 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 from typing import Any
 
-from pkcs11 import KeyType, Mechanism, ObjectClass
+from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass
+from pkcs11.constants import DEFAULT
+from pkcs11.exceptions import PKCS11Error
 
 from adapters import problems
-from adapters.pkcs11 import objects
+from adapters.pkcs11 import encoding, objects
 from adapters.pkcs11.numbers import Numbers
 from adapters.pkcs11.profile import Profile
-from adapters.pkcs11.templates import TolerantMapper, capabilities, check, guarded
-from hsm_console.domain.keys import Algorithm, KeySpec
+from adapters.pkcs11.templates import TolerantMapper, capabilities, check, guarded, public
+from hsm_console.domain.keys import Algorithm, KeySpec, Usage
 from hsm_console.hsm.port import AesGcm, Binding, unsupported
 
 IV_BYTES = 12
@@ -34,6 +37,8 @@ RULES = ("caller", "readback", "prepend", "append16")
 _WRAPPED_BYTES = 40  # 32 bytes under AES-KWP
 # AES-KWP (RFC 5649) under the ids of PKCS #11 v3.0 and of drafts before it. CKM_AES_KEY_WRAP (RFC 3394) cannot take
 # private keys, whose length is no multiple of eight.
+_NOT_PRIVATE = (Attribute.ENCRYPT, Attribute.WRAP, Attribute.VERIFY)
+_PRIVATE = {"rsa-": KeyType.RSA, "ec-": KeyType.EC, "ed25519": KeyType.EC_EDWARDS}
 _KWP = (Mechanism.AES_KEY_WRAP_KWP, Mechanism.AES_KEY_WRAP_PAD)
 
 
@@ -112,24 +117,61 @@ def wrap(wrapping: Any, target: Any, offered: set[Any]) -> bytes:
 
 
 def unwrap(
-    wrapping: Any, mapper: TolerantMapper, profile: Profile, wrapped: bytes, spec: KeySpec, offered: set[Any]
-) -> objects.Found:
-    """C_UnwrapKey into a token object. Secret keys of 256 bits only."""
-    kind, object_class = _kind_of(spec.algorithm)
-    if len(wrapped) != _WRAPPED_BYTES:
+    session: Any,
+    wrapping: Any,
+    mapper: TolerantMapper,
+    profile: Profile,
+    wrapped: bytes,
+    spec: KeySpec,
+    offered: set[Any],
+) -> list[objects.Found]:
+    """C_UnwrapKey into a token object: a secret key of 256 bits, or a private key (PKCS #8) beside its public half."""
+    kind, object_class = _kind_of(spec)
+    if not spec.algorithm.is_pair and len(wrapped) != _WRAPPED_BYTES:
         raise problems.ciphertext_invalid()
-    handle = wrapping.unwrap_key(
-        object_class,
-        kind,
-        wrapped,
-        id=spec.object_id,
-        label=spec.label,
-        store=True,
-        capabilities=capabilities(spec.usages),
-        mechanism=_wrapping(offered),
-        template=check(mapper, guarded(spec, modifiable=profile.modifiable)),
-    )
-    return objects.of(object_class, handle)
+    mechanism = _wrapping(offered)
+    made = [_public_half(session, mapper, profile, spec)] if spec.algorithm.is_pair else []
+    try:
+        handle = wrapping.unwrap_key(
+            object_class,
+            kind,
+            wrapped,
+            id=spec.object_id,
+            label=spec.label,
+            store=True,
+            capabilities=capabilities(spec.usages),
+            mechanism=mechanism,
+            template={
+                **check(mapper, guarded(spec, modifiable=profile.modifiable)),
+                # python-pkcs11 names these for every kind of key; a private one has none of them
+                **(dict.fromkeys(_NOT_PRIVATE, DEFAULT) if spec.algorithm.is_pair else {}),
+            },
+        )
+    except BaseException:
+        for half in made:
+            with contextlib.suppress(PKCS11Error):
+                half.handle.destroy()
+        raise
+    return [*made, objects.of(object_class, handle)]
+
+
+def _public_half(session: Any, mapper: TolerantMapper, profile: Profile, spec: KeySpec) -> objects.Found:
+    """First of the two: what a crash leaves behind is then harmless."""
+    try:
+        shown = encoding.public_attributes(spec.algorithm, spec.spki)
+    except ValueError as wrong:
+        what = f"The public half cannot be used: {wrong}."
+        raise problems.refused("public-half-unusable", what, "Give the key’s own.") from wrong
+    template = {
+        Attribute.CLASS: ObjectClass.PUBLIC_KEY,
+        Attribute.ID: spec.object_id,
+        Attribute.LABEL: spec.label,
+        **public(modifiable=profile.modifiable, private=profile.public_private),
+        **shown,
+    }
+    usable = {Usage.SIGN: Attribute.VERIFY, Usage.ENCRYPT: Attribute.ENCRYPT}
+    template |= {attribute: True for usage, attribute in usable.items() if usage in spec.usages}
+    return objects.of(ObjectClass.PUBLIC_KEY, session.create_object(check(mapper, template)))
 
 
 def _wrapping(offered: set[Any]) -> Mechanism:
@@ -139,9 +181,14 @@ def _wrapping(offered: set[Any]) -> Mechanism:
     raise unsupported("wrap", "AES-KWP (RFC 5649)")
 
 
-def _kind_of(algorithm: Algorithm) -> tuple[KeyType, ObjectClass]:
-    if algorithm is Algorithm.AES_256:
+def _kind_of(spec: KeySpec) -> tuple[KeyType, ObjectClass]:
+    if spec.algorithm is Algorithm.AES_256:
         return KeyType.AES, ObjectClass.SECRET_KEY
-    if algorithm is Algorithm.HMAC_SHA256:
+    if spec.algorithm is Algorithm.HMAC_SHA256:
         return KeyType.GENERIC_SECRET, ObjectClass.SECRET_KEY
-    raise unsupported("unwrap", f"{algorithm.value}: a private key alone brings no public half into the token")
+    if not spec.spki:
+        raise unsupported("unwrap", f"{spec.algorithm.value}: a private key alone brings no public half into the token")
+    kind = next((kind for name, kind in _PRIVATE.items() if spec.algorithm.value.startswith(name)), None)
+    if kind is None:
+        raise unsupported("unwrap", spec.algorithm.value)
+    return kind, ObjectClass.PRIVATE_KEY

@@ -12,7 +12,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, mlkem, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 from pkcs11 import Attribute, KeyType
 
 from hsm_console.domain.keys import Algorithm
@@ -85,6 +85,33 @@ def spki(algorithm: Algorithm, values: Mapping[Attribute, Any]) -> bytes:
         key = _LATTICE[algorithm].from_public_bytes(values[Attribute.VALUE])
     encoded: bytes = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return encoded
+
+
+def public_attributes(algorithm: Algorithm, encoded: bytes) -> dict[Attribute, Any]:
+    """What a public object is made of. Raises ValueError when the SPKI is none, or of another kind of key."""
+    key = load_der_public_key(encoded)
+    if isinstance(key, rsa.RSAPublicKey) and RSA_BITS.get(algorithm) == key.key_size:
+        numbers = key.public_numbers()
+        return {
+            Attribute.KEY_TYPE: KeyType.RSA,
+            Attribute.MODULUS: numbers.n.to_bytes(key.key_size // 8, "big"),
+            Attribute.PUBLIC_EXPONENT: numbers.e.to_bytes(3, "big"),
+        }
+    if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, CURVES.get(algorithm, (b"", str, 0))[1]):
+        point = key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+        return {Attribute.KEY_TYPE: KeyType.EC, Attribute.EC_PARAMS: CURVES[algorithm][0], **_octets(point)}
+    if isinstance(key, ed25519.Ed25519PublicKey) and algorithm is Algorithm.ED25519:
+        return {
+            Attribute.KEY_TYPE: KeyType.EC_EDWARDS,
+            Attribute.EC_PARAMS: ED25519_OID,
+            **_octets(key.public_bytes_raw()),
+        }
+    raise ValueError(f"the public half is no {algorithm.value} key")
+
+
+def _octets(point: bytes) -> dict[Attribute, Any]:
+    length = bytes([len(point)]) if len(point) < 0x80 else bytes([0x81, len(point)])
+    return {Attribute.EC_POINT: b"\x04" + length + point}
 
 
 def _point(value: bytes, length: int) -> bytes:

@@ -90,10 +90,7 @@ def derive(key: objects.Found, mapper: TolerantMapper, peer: bytes) -> bytes:
     Always the whole secret: asked for less, tokens cut off its leading bytes (PKCS #11 v3.1, 6.3.17).
     """
     size = encoding.CURVES[key.algorithm][2]
-    if len(peer) != 2 * size + 1 or peer[0] != 4:
-        raise problems.refused(
-            "point-unusable", "The other side's public point must be uncompressed (X9.63).", "Ask for it again."
-        )
+    _check_point(peer, size)
     template = {
         Attribute.TOKEN: False,
         Attribute.PRIVATE: False,
@@ -113,3 +110,27 @@ def derive(key: objects.Found, mapper: TolerantMapper, peer: bytes) -> bytes:
     finally:
         with contextlib.suppress(PKCS11Error):
             secret.destroy()
+
+
+def agree(key: objects.Found, mapper: TolerantMapper, profile: Profile, peer: bytes, spec: KeySpec) -> objects.Found:
+    """CKM_ECDH1_DERIVE without KDF into an AES-256 token object: P-256's shared secret has exactly its 32 octets."""
+    _check_point(peer, _SECRET_BITS // 8)
+    handle = key.handle.derive_key(
+        KeyType.AES,
+        _SECRET_BITS,
+        id=spec.object_id,
+        label=spec.label,
+        store=True,
+        capabilities=capabilities(spec.usages),
+        mechanism=Mechanism.ECDH1_DERIVE,
+        mechanism_param=(KDF.NULL, None, peer),
+        template=check(mapper, guarded(spec, modifiable=profile.modifiable)),
+    )
+    return objects.of(ObjectClass.SECRET_KEY, handle)
+
+
+def _check_point(peer: bytes, size: int) -> None:
+    if len(peer) != 2 * size + 1 or peer[0] != 4:
+        raise problems.refused(
+            "point-unusable", "The other side's public point must be uncompressed (X9.63).", "Ask for it again."
+        )

@@ -157,3 +157,14 @@ def _info(each: Found, *, spki: bytes, whole: bool, half: Sequence[Found] = ()) 
         with contextlib.suppress(PKCS11Error):
             read_back = attributes(each.handle)
     return KeyInfo(object_id=each.object_id, label=each.label, algorithm=algorithm, spki=spki, attributes=read_back)
+
+
+def data(session: Any, application: str, label: str) -> list[Any]:
+    """The data objects of one application and label."""
+    wanted = {
+        Attribute.CLASS: ObjectClass.DATA,
+        Attribute.TOKEN: True,
+        Attribute.APPLICATION: application,
+        Attribute.LABEL: label,
+    }
+    return list(session.get_objects(wanted))

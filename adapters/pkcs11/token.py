@@ -170,8 +170,8 @@ class Pkcs11Token(Hsm, Parallel):
         with self._told("unwrap", wrapping_id):
             wrapping = self._aes(wrapping_id, "unwrap_key", "unwrap keys")
             self._require_free(session, spec)
-            made = aes.unwrap(wrapping.handle, self.sessions.mapper, self.profile, wrapped, spec, self._mechanisms())
-            return _as_made(spec, [made])
+            mapper, offered = self.sessions.mapper, self._mechanisms()
+            return _as_made(spec, aes.unwrap(session, wrapping.handle, mapper, self.profile, wrapped, spec, offered))
 
     def derive(self, object_id: bytes, peer_public_point: bytes, length: int) -> bytes:
         self._require(self.profile.derives, "derive")
@@ -182,6 +182,16 @@ class Pkcs11Token(Hsm, Parallel):
             shared = generation.derive(key, self.sessions.mapper, peer_public_point)
         problems.check_length(length, most=len(shared))
         return shared[:length]
+
+    def agree(self, object_id: bytes, peer_public_point: bytes, spec: KeySpec) -> KeyInfo:
+        session = self.sessions.require_login()
+        problems.check_spec(spec)
+        with self._told("agree", object_id):
+            key = self._usable(object_id, "derive_key", "agree on keys")
+            if key.algorithm is not Algorithm.EC_P256 or spec.algorithm is not Algorithm.AES_256:
+                raise unsupported("agree", f"{spec.algorithm.value} from {key.algorithm.value}")
+            self._require_free(session, spec)
+            return _as_made(spec, [generation.agree(key, self.sessions.mapper, self.profile, peer_public_point, spec)])
 
     def oaep_decrypt(self, object_id: bytes, ciphertext: bytes, digest: str) -> bytes:
         if digest not in capabilities.oaep(self._mechanisms(), self.profile):
@@ -231,7 +241,7 @@ class Pkcs11Token(Hsm, Parallel):
             Attribute.VALUE: item.value,
         }
         with self._told("write_data"):
-            older = _data(session, item.application, item.label)
+            older = objects.data(session, item.application, item.label)
             session.create_object(check(self.sessions.mapper, template))
             for handle in older:
                 handle.destroy()
@@ -239,14 +249,14 @@ class Pkcs11Token(Hsm, Parallel):
     def read_data(self, application: str, label: str) -> tuple[DataObject, ...]:
         self._require(self.profile.data_objects, "data objects")
         with self._told("read_data"):
-            values = [handle[Attribute.VALUE] for handle in _data(self.sessions.work(), application, label)]
+            values = [handle[Attribute.VALUE] for handle in objects.data(self.sessions.work(), application, label)]
         return tuple(DataObject(application=application, label=label, value=bytes(value)) for value in values)
 
     def delete_data(self, application: str, label: str) -> int:
         session = self.sessions.require_login()
         self._require(self.profile.data_objects, "data objects")
         with self._told("delete_data"):
-            doomed = _data(session, application, label)
+            doomed = objects.data(session, application, label)
             for handle in doomed:
                 handle.destroy()
         return len(doomed)
@@ -382,13 +392,3 @@ def _all(session: Any, object_id: bytes, found: list[objects.Found]) -> list[obj
     if object_id:
         return objects.everything(session, object_id=object_id)
     return [each for each in found if not each.object_id]
-
-
-def _data(session: Any, application: str, label: str) -> list[Any]:
-    wanted = {
-        Attribute.CLASS: ObjectClass.DATA,
-        Attribute.TOKEN: True,
-        Attribute.APPLICATION: application,
-        Attribute.LABEL: label,
-    }
-    return list(session.get_objects(wanted))

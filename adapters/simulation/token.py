@@ -177,6 +177,16 @@ class SimulatedToken(Hsm):
         problems.check_length(length, most=len(shared))
         return shared[:length]
 
+    def agree(self, object_id: bytes, peer_public_point: bytes, spec: KeySpec) -> KeyInfo:
+        problems.check_spec(spec)
+        stored = self._usable(object_id, Usage.DERIVE, "agree on keys")
+        if stored.item.algorithm != Algorithm.EC_P256 or spec.algorithm is not Algorithm.AES_256:
+            raise unsupported("agree", f"{spec.algorithm.value} from {stored.item.algorithm}")
+        shared = self.derive(object_id, peer_public_point, algorithms.SECRET_BYTES)
+        with self._store.locked():
+            self._require_free(spec)
+            return self._keep(spec, shared, local=False)
+
     def oaep_decrypt(self, object_id: bytes, ciphertext: bytes, digest: str) -> bytes:
         stored = self._usable(object_id, Usage.ENCRYPT, "decrypt")
         if not Algorithm(stored.item.algorithm).is_rsa or digest not in algorithms.OAEP:

@@ -142,13 +142,17 @@ _GRADE_LIMIT = {
 
 
 class KeySpec(msgspec.Struct, frozen=True, kw_only=True):
-    """What to generate. object_id: CKA_ID, derived from the intent; label: CKA_LABEL, ASCII, ≤ 64 characters."""
+    """What to generate. object_id: CKA_ID, derived from the intent; label: CKA_LABEL, ASCII, ≤ 64 characters.
+
+    spki: of a pair that is unwrapped, its public half (SubjectPublicKeyInfo DER), which is put beside the private one.
+    """
 
     algorithm: Algorithm
     label: str
     object_id: bytes
     usages: tuple[Usage, ...] = (Usage.SIGN,)
     extractable: bool = False
+    spki: bytes = b""
 
 
 class KeyAttributes(msgspec.Struct, frozen=True, kw_only=True):

@@ -122,11 +122,20 @@ class Hsm(ABC):
         """AES-KWP (RFC 5649) of the object under a wrapping key. Refused for non-extractable keys."""
 
     @abstractmethod
-    def unwrap(self, wrapping_id: bytes, wrapped: bytes, spec: KeySpec) -> KeyInfo: ...
+    def unwrap(self, wrapping_id: bytes, wrapped: bytes, spec: KeySpec) -> KeyInfo:
+        """The key into the token. A pair needs `spec.spki`; whether both halves fit is for the caller to try."""
 
     @abstractmethod
     def derive(self, object_id: bytes, peer_public_point: bytes, length: int) -> bytes:
         """ECDH (X9.63 uncompressed point of the peer); `length` bytes of the raw shared secret."""
+
+    def agree(self, object_id: bytes, peer_public_point: bytes, spec: KeySpec) -> KeyInfo:
+        """ECDH of a P-256 key into an AES-256 key in the token: the shared secret, all 32 octets of it, never leaves.
+
+        Two devices that do this with each other's public point hold the same key. Never retried. Raises Unsupported.
+        """
+        del peer_public_point, spec
+        raise unsupported("agree", f"key {object_id.hex()}")
 
     def oaep_decrypt(self, object_id: bytes, ciphertext: bytes, digest: str) -> bytes:
         """RSA-OAEP (RFC 8017 7.1) without label; digest: `sha256` or `sha1`, for hash and mask alike.

@@ -29,6 +29,7 @@ INITIALISATION_UNKNOWN = "It is not known how far the token was initialised."
 _STATE_AFTER = {
     "generate": GENERATION_UNKNOWN,
     "unwrap": GENERATION_UNKNOWN,
+    "agree": GENERATION_UNKNOWN,
     "destroy": DESTRUCTION_UNKNOWN,
     "delete_data": "It is not known whether the data object still exists. No key was touched.",
     "write_data": "It is not known whether the data object was written. No key was touched.",

@@ -130,6 +130,14 @@ class Derive(Call, tag="derive"):
     length: int
 
 
+class Agree(Call, tag="agree"):
+    kind: ClassVar[str] = "generate"
+    writes: ClassVar[bool] = True
+    object_id: bytes
+    peer_public_point: bytes
+    spec: KeySpec
+
+
 class OaepDecrypt(Call, tag="oaep_decrypt"):
     kind: ClassVar[str] = "sign"
     object_id: bytes
@@ -203,6 +211,7 @@ AnyCall = (
     | Wrap
     | Unwrap
     | Derive
+    | Agree
     | OaepDecrypt
     | Decapsulate
     | Random

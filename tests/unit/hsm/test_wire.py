@@ -32,6 +32,11 @@ CALLS = [
     wire.Decrypt(object_id=b"\x01", message=AesGcm(iv=b"i", ciphertext=b"c", tag=b"t"), aad=b""),
     wire.Wrap(wrapping_id=b"\x01", object_id=b"\x02"),
     wire.Unwrap(wrapping_id=b"\x01", wrapped=b"w", spec=SPEC),
+    wire.Agree(
+        object_id=b"\x01",
+        peer_public_point=b"\x04",
+        spec=KeySpec(algorithm=Algorithm.AES_256, label="w", object_id=b"\x02"),
+    ),
     wire.Derive(object_id=b"\x01", peer_public_point=b"\x04", length=32),
     wire.OaepDecrypt(object_id=b"\x01", ciphertext=b"c", digest="sha256"),
     wire.Decapsulate(object_id=b"\x01", ciphertext=b"c"),
