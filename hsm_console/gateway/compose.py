@@ -269,7 +269,6 @@ def _serve(core: Core, run: Path, listen: str) -> Gateway:
     routes = table(access, ceremonies, evidence, Scripts(evidence), Keys(core), people, auditing)
     routes += reporting.routes() + orders.routes() + alerts.routes()
     routes += standing.routes() + witnessing.routes() + Devices(core, fleet).routes()
-    routes += standing.routes() + witnessing.routes()
     routes += Work(core).routes()
     access.document = document(routes)
     app = App(

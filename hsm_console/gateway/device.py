@@ -68,6 +68,8 @@ class Device:
         self.on_health: Callable[[Status], None] = lambda _: None
         self.on_breaker: Callable[[Change], None] = lambda _: None
         self.router: Router | None = None  # set when there are more devices than this one
+        self.elsewhere: Callable[[], bool] = lambda: False  # whether one of those is unlocked
+        self.served_by: Callable[[], str] = lambda: ""  # which of those answered this thread's last call
 
     @property
     def unlocked(self) -> bool:
@@ -104,6 +106,11 @@ class Device:
         if self.router is not None:
             return self.router(method, arguments, named, priority)
         return self.run_here(method, *arguments, priority=priority, **named)
+
+    def require_open(self) -> None:
+        """Raises EnvironmentFault `device-locked` unless this device or a further one is unlocked."""
+        if not self.elsewhere():
+            self._calls(Priority.SIGNING)
 
     def run_here(self, method: str, *arguments: Any, priority: Priority = Priority.SIGNING, **named: Any) -> Any:
         """The same on this very device."""

@@ -145,7 +145,8 @@ class Fleet:
         for row in rows:
             self._members[row.name] = self.made(row)
         self._write_down()
-        core.device.router = self.route
+        core.device.router, core.device.served_by = self.route, self.served_by
+        core.device.elsewhere = lambda: any(member.unlocked for member in self.members)
         core.device.on_health, core.device.on_breaker = self._primary_changed, self._primary_moved
 
     # -- who there is ---------------------------------------------------------------------------------------------

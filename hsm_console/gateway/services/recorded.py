@@ -6,10 +6,13 @@ import sqlite3
 from collections.abc import Callable
 from typing import TypeVar
 
+import msgspec
+
 from hsm_console.domain import events as ev
 from hsm_console.domain.errors import ConsoleError
 from hsm_console.domain.events import Draft, Recorded
 from hsm_console.gateway.core import Core, placed
+from hsm_console.gateway.device import DOWN
 from hsm_console.gateway.sessions import Session
 
 T = TypeVar("T")
@@ -40,9 +43,11 @@ def perform(
     try:
         event, made = act(announced)
     except ConsoleError as error:
-        if core.device.unlocked or not on_device:
+        if core.device.unlocked or not on_device or error.problem.code not in DOWN:
             conclude(core, session, announced, failure(announced, error), critical=critical)
         raise
+    if on_device and not event.device:
+        event = msgspec.structs.replace(event, device=core.device.served_by())
     return conclude(core, session, announced, event, critical=critical), made
 
 

@@ -68,7 +68,7 @@ class Work:
         work_keys.require_size(wish.data, MESSAGE_BYTES, "The message")
         key = work_keys.require(core, session, wish.key_id, Act.SIGN)
         work_keys.require_mechanism(key.algorithm, wish.mechanism)
-        work_keys.require_open(core)
+        core.device.require_open()
 
         def act(announced: Recorded) -> tuple[ev.OperationSucceeded, tuple[bytes, str]]:
             signature: bytes = core.device.run("sign", key.object_id, wish.mechanism, wish.data)
@@ -108,7 +108,7 @@ class Work:
         work_keys.require_mechanism(key.algorithm, wish.mechanism)
         on_device = not key.algorithm.is_pair
         if on_device:
-            work_keys.require_open(core)
+            core.device.require_open()
         intent = work_keys.intent(Operation.VERIFY, key, wish.data, wish.name, wish.mechanism.value)
 
         def act(announced: Recorded) -> tuple[ev.OperationSucceeded, str]:

@@ -70,7 +70,7 @@ class Envelopes:
         key = work_keys.require(core, call.session, wish.key_id, Act.ENCRYPT)
         on_device, oaep = not key.algorithm.is_pair, ""
         if on_device:
-            work_keys.require_open(core)
+            core.device.require_open()
         elif key.algorithm.is_rsa:
             oaep = self._oaep()
 
@@ -116,7 +116,7 @@ class Envelopes:
             found = cms.parse(wish.envelope) if key.algorithm.is_pair else jwe.parse(wish.envelope)
         except cms.Unreadable as broken:
             raise _unreadable(str(broken)) from broken
-        work_keys.require_open(core)
+        core.device.require_open()
 
         def act(announced: Recorded) -> tuple[ev.OperationSucceeded, bytes]:
             data = self._opened(key, found, wish.aad)

@@ -149,11 +149,5 @@ def name_of(given: str) -> str:
     return clean(given, "The name", empty=True, longest=NAME_CHARACTERS)
 
 
-def require_open(core: Core) -> None:
-    """Raises `device-locked` before anything is announced. With more devices than one, any open one will do."""
-    if core.device.router is None:
-        core.device.hsm()
-
-
 def unusable(code: str, what: str, todo: str) -> InputError:
     return InputError(Problem(code=code, what=what, todo=todo, exit_code=ExitCode.USAGE))

@@ -52,7 +52,7 @@ class Secrets:
             raise unusable("info-too-long", f"The context has at most {INFO_BYTES} octets.", "Give a digest of it.")
         key = work_keys.require(core, call.session, wish.key_id, Act.DERIVE)
         point = peer_point(key.algorithm, wish.peer_spki_pem)
-        work_keys.require_open(core)
+        core.device.require_open()
         intent = ev.OperationIntended(
             operation=Operation.DERIVE,
             algorithm=key.algorithm,
@@ -78,7 +78,7 @@ class Secrets:
         wish: msg.RandomRequest = call.body
         core = self._core
         _require_length(wish.length, RANDOM_OCTETS, "A draw")
-        work_keys.require_open(core)
+        core.device.require_open()
         intent = ev.OperationIntended(operation=Operation.RANDOM, length=wish.length)
 
         def act(announced: Recorded) -> tuple[ev.OperationSucceeded, bytes]:
