@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from ui.setup.assistant import Assistant
 
 LOOK_MS = 1500
-ROADS = ("keys", "orders", "use")  # places with several pages
+ROADS = ("keys", "orders", "use", "device")  # places with several pages
 
 
 class Console(QObject):
@@ -168,6 +168,10 @@ class Console(QObject):
             from ui.keys.road import KeyRoad
 
             return KeyRoad(self.window, self.desk, about)
+        if place == "device":
+            from ui.devices.road import DeviceRoad
+
+            return DeviceRoad(self.window, self.desk, about)
         if place == "use":
             from ui.signing.road import UseRoad
 
@@ -239,8 +243,8 @@ class Console(QObject):
             self.window.status.show_device(state)
             if grew and self._run is not None:
                 self._run.look()
-            elif grew and self._place is not None:
-                look = getattr(self._place, "look", None)
+            elif self._place is not None:
+                look = getattr(self._place, "look" if grew else "beat", None)
                 if look is not None:
                     look()
 

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
 
 from hsm_console.client import ceremonies, device, orders
-from hsm_console.domain.errors import Problem
 from hsm_console.domain.messages.ceremony import CeremonyView, OpenCeremony, ScriptSummary
-from hsm_console.domain.messages.session import DeviceState
-from hsm_console.domain.secret import Secret
 from ui.ceremony.opening import CheckPage, ChoosePage, DetailsPage, ParametersPage
 from ui.desk import Desk
-from ui.devices.few import FewAttemptsPage
-from ui.devices.words import pin_state
+from ui.devices.unlocking import unlock
 from ui.home.page import HomePage
-from ui.login.unlock import UnlockPage
 from ui.shell.window import Window
 from ui.typed import checked, taking
 
@@ -107,74 +100,3 @@ class Overview(QObject):
             self.opened.emit(view)
 
         self._lane.call(partial(ceremonies.open_ceremony, self._desk.book.acting, wanted), came, page.refuse)
-
-
-class Unlocking(QObject):
-    """The unlock page and its one call. Whoever is not logged in proves herself, unlocks, and leaves."""
-
-    def __init__(self, window: Window, desk: Desk, then: Callable[[], None]) -> None:
-        super().__init__(window)
-        self._window, self._desk, self._lane, self._then = window, desk, desk.lane(), then
-        session = desk.book.acting
-        self._lane.call(
-            partial(device.state, session), self._ask, lambda _problem: self._ask(DeviceState(unlocked=False))
-        )
-
-    def _ask(self, state: DeviceState) -> None:
-        """Two attempts left or fewer: a page of its own comes first."""
-        pin = pin_state(state.device)
-        if not pin.few:
-            self._form(state)
-            return
-        page = FewAttemptsPage(pin)
-        page.left.connect(self._done)
-        page.go_asked.connect(partial(self._form, state))
-        self._window.show_page(page)
-
-    def _form(self, state: DeviceState) -> None:
-        page = UnlockPage([s.greeting.person for s in self._desk.book], self._desk.credentials, state.device)
-        page.left.connect(self._done)
-        page.asked.connect(partial(self._unlock, page))
-        self._window.show_page(page)
-
-    def _unlock(self, page: UnlockPage, uid: object, path: object, passphrase: object, pin: object) -> None:
-        secret = checked(Secret, pin)
-
-        def work() -> DeviceState:
-            try:
-                if uid is None:
-                    session = self._desk.log_in(checked(Path, path), checked(Secret, passphrase), None, step_up=True)
-                    try:
-                        return device.unlock(session, secret)
-                    finally:
-                        self._desk.log_off(session)
-                session = next(s for s in self._desk.book if s.greeting.person.uid == uid)
-                return device.unlock(session, secret)
-            finally:
-                secret.wipe()
-
-        def refused(problem: Problem) -> None:
-            page.refuse(problem)
-            if not problem.code.startswith("pin-"):
-                return  # nobody tried the PIN: the person corrects what was wrong and stays
-            self._lane.call(partial(device.state, self._desk.book.acting), seen, lambda _problem: None)
-
-        def seen(state: DeviceState) -> None:
-            pin = pin_state(state.device)
-            if pin.few or pin.locked:
-                told = page.problem.problem
-                self._ask(state)
-                if told is not None:
-                    self._window.page.tell(told)
-
-        self._lane.call(work, lambda _state: self._done(), refused)
-
-    def _done(self) -> None:
-        self._lane.forget()
-        self._then()
-        self.deleteLater()
-
-
-def unlock(window: Window, desk: Desk, then: Callable[[], None]) -> None:
-    """then: called when the module is unlocked, or the person went back."""
-    Unlocking(window, desk, then)

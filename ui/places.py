@@ -1,4 +1,4 @@
-"""Places beside the ceremonies that need no road of their own: the log, the people, the module."""
+"""Places beside the ceremonies that need no road of their own: the log and the people."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
-from hsm_console.client import device, enrolment, people
+from hsm_console.client import enrolment, people
 from hsm_console.domain import places
 from hsm_console.domain.errors import Problem
 from hsm_console.domain.messages.people import Enrol, PersonView
 from hsm_console.domain.people import Role
 from ui.audit.page import AuditPage
 from ui.desk import Desk
-from ui.devices.page import DevicePage
-from ui.overview import unlock
 from ui.people.enrol import EnrolPage, Making
 from ui.people.page import PeoplePage
 from ui.people.revoke import RevokePage
@@ -36,7 +34,7 @@ class Places(QObject):
     def __init__(self, window: Window, desk: Desk, place: str) -> None:
         super().__init__(window)
         self._window, self._desk, self._lane = window, desk, desk.lane()
-        {"audit": self._audit, "people": self._people, "device": self._device}[place]()
+        {"audit": self._audit, "people": self._people}[place]()
 
     def leave(self) -> None:
         self._lane.forget()
@@ -121,28 +119,7 @@ class Places(QObject):
         page.asked.connect(asked)
         self._window.show_page(page)
 
-    # -- the module ------------------------------------------------------------------------------------------
 
-    def _device(self) -> None:
-        page = DevicePage()
-        page.unlock_asked.connect(partial(unlock, self._window, self._desk, self._device))
-        page.lock_asked.connect(partial(self._lock, page))
-
-        def look() -> None:
-            self._lane.call(partial(device.state, self._session), page.show_state, partial(_told, page))
-
-        page.refresh_asked.connect(look)
-        self._window.show_page(page)
-        look()
-
-    def _lock(self, page: DevicePage) -> None:
-        def refused(problem: Problem) -> None:
-            page.lock.stop()
-            page.tell(problem)
-
-        self._lane.call(partial(device.lock, self._session), page.show_state, refused)
-
-
-def _told(page: PeoplePage | DevicePage, problem: Problem) -> None:
+def _told(page: PeoplePage, problem: Problem) -> None:
     page.refresh.stop()
     page.tell(problem)

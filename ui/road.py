@@ -38,6 +38,9 @@ class Road(QObject):
     def look(self) -> None:
         """The log grew."""
 
+    def beat(self) -> None:
+        """Somebody is at the screen, and a moment has passed: for what changes without an entry in the log."""
+
     @property
     def _session(self) -> Session:
         return self._desk.book.acting

@@ -14,6 +14,7 @@ from pathlib import Path
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
 
+import fleet_pages
 import places
 import samples as s
 import work_pages
@@ -104,7 +105,7 @@ def everything() -> dict[str, tuple[Callable[[], Page], object]]:
         lambda: StatementPage("Grace Hopper", s.STATEMENT, sign_off=True),
         s.ceremony("sign-off"),
     )
-    return found | {name: (make, None) for name, make in (_plain() | places.simple() | work_pages.simple()).items()}
+    return found | {name: (make, None) for name, make in _others().items()}
 
 
 def _plain() -> dict[str, Callable[[], Page]]:
@@ -140,6 +141,10 @@ def _plain() -> dict[str, Callable[[], Page]]:
         "open-4-check": lambda: CheckPage(s.script(), {"algorithm": "ec-p384", "label": "ceo-identity-2026"}, simulated=True,
                                           environment="Rehearsal"),
     }  # fmt: skip
+
+
+def _others() -> dict[str, Callable[[], Page]]:
+    return _plain() | places.simple() | work_pages.simple() | fleet_pages.simple()
 
 
 def window_with(make: Callable[[], Page], view: object) -> Window:

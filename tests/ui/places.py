@@ -1,4 +1,4 @@
-"""A gateway that answers from the memory of the test, and the pictures of the log, people and module pages.
+"""A gateway that answers from the memory of the test, and the pictures of the log and people pages.
 
 .venv/bin/python tests/ui/places.py [PAGE …] [THEME …]
 """
@@ -286,10 +286,7 @@ def people() -> list[PersonView]:
 
 
 def simple() -> dict[str, Callable[[], Any]]:
-    """Pages that show what they are given: people, module."""
-    from ui.devices.few import FewAttemptsPage
-    from ui.devices.page import DevicePage
-    from ui.devices.words import pin_state
+    """Pages that show what they are given: people."""
     from ui.people.enrol import EnrolPage
     from ui.people.page import PeoplePage
     from ui.people.revoke import RevokePage
@@ -303,11 +300,6 @@ def simple() -> dict[str, Callable[[], Any]]:
         "people-reader": lambda: shown(PeoplePage(may_change=False), "show_people", people()),
         "people-enrol": EnrolPage,
         "people-revoke": lambda: RevokePage(people()[1]),
-        "device-simulation": lambda: shown(DevicePage(), "show_state", device(unlocked=True)),
-        "device-hardware": lambda: shown(DevicePage(), "show_state", hardware(unlocked=True)),
-        "device-locked": lambda: shown(DevicePage(), "show_state", hardware(**PINS["low"])),
-        "device-missing": lambda: shown(DevicePage(), "show_state", DeviceState(unlocked=False, problem=MISSING)),
-        "device-few-attempts": lambda: FewAttemptsPage(pin_state(hardware(**PINS["final-try"]).device)),
     }
 
 

@@ -48,13 +48,9 @@ def algorithms(device: DeviceInfo) -> str:
     return " · ".join(texts.algorithm(found.value) for found in device.algorithms) or tr("not told")
 
 
-def facts(device: DeviceInfo, busy: str) -> list[tuple[str, str]]:
+def self_description(device: DeviceInfo) -> list[tuple[str, str]]:
+    """What is not on the list of modules."""
     return [
-        (tr("Label"), device.label or tr("none")),
-        (tr("Maker and model"), f"{device.vendor} {device.model}".strip()),
-        (tr("Serial number"), device.serial or tr("not told")),
-        (tr("Firmware"), device.firmware or tr("not told")),
         (tr("Hardware"), tr("none: this is a simulation") if device.simulated else device.hardware or tr("not told")),
         (tr("It can make"), algorithms(device)),
-        (tr("At work with"), busy or tr("nothing")),
     ]

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
 
 from hsm_console.domain.messages.ceremony import CeremonySummary
@@ -52,7 +49,7 @@ class HomePage(Page):
         if state == self._state:
             return
         self._state = state
-        with self._focus_kept():
+        with self.focus_kept():
             clear(self._device)
             self._show_device(state)
 
@@ -62,7 +59,7 @@ class HomePage(Page):
         if waiting == self._waiting:
             return
         self._waiting = waiting
-        with self._focus_kept():
+        with self.focus_kept():
             clear(self._orders)
             self._show_orders(waiting)
 
@@ -70,22 +67,9 @@ class HomePage(Page):
         if ceremonies == self._ceremonies:
             return
         self._ceremonies = ceremonies
-        with self._focus_kept():
+        with self.focus_kept():
             clear(self._now)
             self._show_ceremonies(ceremonies)
-
-    @contextmanager
-    def _focus_kept(self) -> Iterator[None]:
-        """The page looks again by itself: who was on a control drawn anew stays here, at the first act."""
-        before = self.window().focusWidget()
-        inside = before is not None and self.isAncestorOf(before)
-        yield
-        if inside and self.window().focusWidget() is not before:
-            QTimer.singleShot(0, self, self._to_first)  # a new control takes the focus only when it is seen
-
-    def _to_first(self) -> None:
-        if self.first is not None:
-            self.first.setFocus()
 
     def _show_device(self, state: DeviceState) -> None:
         frame, box = card()

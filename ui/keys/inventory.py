@@ -7,13 +7,14 @@ from typing import Any
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt, Signal
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView
+from PySide6.QtWidgets import QTableView
 
 from hsm_console.domain.messages.ceremony import KeyView
 from ui import texts
 from ui.keys import words
 from ui.texts import tr
 from ui.theme.engine import engine
+from ui.widgets.tables import dress
 
 ROW = 40
 NAME, KIND, STATE, GRADE, MADE, ORIGIN = range(6)
@@ -98,21 +99,7 @@ class KeyTable(QTableView):
         super().__init__()
         self._keys = model
         self.setModel(model)
-        self.setAccessibleName(tr("Keys"))
-        self.setAccessibleDescription(tr("Up and Down move, Enter opens the key."))
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.setAlternatingRowColors(True)
-        self.setShowGrid(False)
-        self.setWordWrap(False)
-        self.setTabKeyNavigation(False)
-        self.setCornerButtonEnabled(False)
-        self.verticalHeader().hide()
-        columns = self.horizontalHeader()
-        columns.setSectionsClickable(False)
-        columns.setHighlightSections(False)
-        columns.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-        columns.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
+        dress(self, NAME, name=tr("Keys"), about=tr("Up and Down move, Enter opens the key."))
         self.clicked.connect(self._open)
         self._measure()
         engine().changed.connect(self._measure)

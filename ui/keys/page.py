@@ -69,10 +69,8 @@ class KeysPage(Page):
         self._fill(self.origin, [(name, tag) for tag, name in sorted(origins.items())])
         self._narrow()
         if keys:
-            before = self.first
-            self.first = self.search.control
-            if self.isVisible() and before is not None and self.window().focusWidget() is self.refresh.button:
-                self.first.setFocus()
+            with self.focus_kept(*((self.refresh.button,) if self.first is self.refresh else ())):
+                self.first = self.search.control
 
     def refuse(self, problem: Problem) -> None:
         self.refresh.stop()

@@ -27,10 +27,12 @@ class UnlockPage(Page):
     asked = Signal(object, object, object, object)  # uid or None, Path or None, passphrase Secret or None, PIN Secret
     left = Signal()
 
-    def __init__(self, people: list[Person], files: Callable[[], list[Path]], device: DeviceInfo | None) -> None:
-        """people: those who are logged in; anybody else steps up with a credential."""
+    def __init__(
+        self, people: list[Person], files: Callable[[], list[Path]], device: DeviceInfo | None, *, name: str = ""
+    ) -> None:
+        """people: those who are logged in; anybody else steps up with a credential. name: of one among several."""
         super().__init__(
-            tr("Unlock the module"),
+            tr("Unlock the module “{name}”", name=name) if name else tr("Unlock the module"),
             tr("The PIN goes to the module and is kept nowhere. A custodian types it where others cannot see it."),
             width=680,
         )

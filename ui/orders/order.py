@@ -63,11 +63,8 @@ class OrderPage(Page):
             self.progress.tell(order.done, order.total)
             return
         if order != before:
-            focus = self.window().focusWidget()
-            inside = focus is not None and self.isAncestorOf(focus)
-            self._fill()
-            if self.isVisible() and inside and self.first is not None:
-                self.first.setFocus()
+            with self.focus_kept():
+                self._fill()
 
     def refuse(self, problem: Problem) -> None:
         for working in (self.run, self.halt, self.withdraw):

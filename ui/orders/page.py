@@ -59,7 +59,12 @@ class OrdersPage(Page):
             self.problem.clear()
         if orders == self._shown:
             return  # nobody's focus is moved for nothing
+        new = self._shown is None
         self._shown = orders
+        with self.focus_kept(*((self.refresh.button,) if new else ())):
+            self._fill(orders)
+
+    def _fill(self, orders: list[OrderView]) -> None:
         clear(self._box)
         self.first = self.refresh
         waiting = [o for o in orders if mine(o)]
@@ -72,8 +77,6 @@ class OrdersPage(Page):
             self._group(tr("Ended"), ended[:KEPT], "")
         if not orders:
             self._nothing()
-        if self.isVisible() and self.first is not None:
-            self.first.setFocus()
 
     def refuse(self, problem: Problem) -> None:
         """They could not be listed."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLayout, QScrollArea, QVBoxLayout, QWidget
@@ -80,6 +83,22 @@ class Page(QWidget):
         """Scroll so that a control of the body is seen; what stands in the bar always is."""
         if self._body.isAncestorOf(widget):
             self.area.ensureWidgetVisible(widget, 0, engine().px(60))
+
+    @contextmanager
+    def focus_kept(self, *given_up: QWidget) -> Iterator[None]:
+        """While parts are drawn anew: who was on one of them stays on this page, at its first act.
+
+        given_up: controls that lose the focus to the first act as well, for example one that stood there alone.
+        """
+        before = self.window().focusWidget()
+        inside = before is not None and self.isAncestorOf(before)
+        yield
+        if inside and (self.window().focusWidget() is not before or before in given_up):
+            QTimer.singleShot(0, self, self._to_first)  # a new control takes the focus only when it is seen
+
+    def _to_first(self) -> None:
+        if self.first is not None:
+            self.first.setFocus()
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)

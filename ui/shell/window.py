@@ -171,13 +171,14 @@ class Window(QMainWindow):
         self._off = button(tr("Log off"), "link", name=tr("Log off, Control L"))
         self._off.clicked.connect(self.log_off_asked)
         above = QHBoxLayout()
+        above.addSpacing(engine().px(12))  # as much as a tab has around its words
         above.addWidget(self._name)
         above.addStretch(1)
         for made in (self._theme, self._other, self._off):
             above.addWidget(made)
         tabs = self._make_tabs()
         box = QVBoxLayout(frame)
-        box.setContentsMargins(engine().px(24), engine().px(6), engine().px(16), 0)
+        box.setContentsMargins(engine().px(12), engine().px(6), engine().px(16), 0)
         box.setSpacing(engine().px(2))
         box.addLayout(above)
         box.addLayout(tabs)
@@ -190,11 +191,11 @@ class Window(QMainWindow):
             "keys": tr("Keys"),
             "orders": tr("Orders"),
             "people": tr("People"),
-            "device": tr("Module"),
+            "device": tr("Modules"),
         }
         self._places: dict[str, QPushButton] = {}
         tabs = QHBoxLayout()
-        tabs.setContentsMargins(-engine().px(12), 0, 0, 0)  # their words stand under the name's
+        tabs.setContentsMargins(0, 0, 0, 0)
         tabs.setSpacing(engine().px(4))
         for n, name in enumerate(PLACES, 1):
             made = button(titles[name], "tab", name=tr("{title}, Control {n}", title=titles[name], n=n))

@@ -39,6 +39,13 @@ def icon(name: str, colour: str, size: int = 24) -> QIcon:
     return QIcon(pixmap(name, colour, size, 2.0))
 
 
+def chosen(name: str, colour: str, selected: str, size: int = 24) -> QIcon:
+    """An icon in a table: in another colour on the row that is chosen."""
+    made = icon(name, colour, size)
+    made.addPixmap(pixmap(name, selected, size, 2.0), QIcon.Mode.Selected)
+    return made
+
+
 def file_for(name: str, theme: Theme) -> str:
     """Path of a coloured copy, for a style sheet."""
     target = _folder() / f"{name}-{theme.id}.svg"

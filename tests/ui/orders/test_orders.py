@@ -49,10 +49,11 @@ def test_what_waits_for_me_stands_first(qtbot, show):
     assert opened == [w.order().id]
 
 
-def test_the_same_orders_again_move_nothing(show):
+def test_the_same_orders_again_move_nothing(qtbot, show):
     page = OrdersPage()
     show(page)
     page.show_orders(w.orders())
+    qtbot.waitUntil(page.first.hasFocus)
     tiles = page.findChildren(QPushButton)
     page.refresh.button.setFocus()
     page.show_orders(w.orders())
