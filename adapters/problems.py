@@ -236,7 +236,7 @@ def token_absent(label: str, serial: str, found: tuple[str, ...]) -> Environment
     return EnvironmentFault(
         Problem(
             code="token-missing",
-            what=f"The token “{label}” is not there. {there}",
+            what=f"The token “{label}” is not there. {there}" if label else f"No token was named. {there}",
             todo="Connect the device, or correct the token's name in this installation's settings.",
             contact=HSM_PEOPLE,
             details={"label": label, **({"wanted_serial": serial} if serial else {})},

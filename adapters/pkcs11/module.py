@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import platform
-import struct
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +11,20 @@ import pkcs11._pkcs11
 from pkcs11.exceptions import PKCS11Error
 
 from adapters.pkcs11.errors import ckr_of, told
-from adapters.pkcs11.profile import Profile
+from adapters.pkcs11.profile import Hint, Profile
 from adapters.pkcs11.raw import CkrError, RawModule
 from adapters.problems import refused
 from hsm_console.domain.errors import EnvironmentFault, Problem
+from hsm_console.hsm import drivers
 from hsm_console.hsm.port import Binding
-
-_MACHINES = {3: "i386", 40: "arm", 62: "x86_64", 183: "aarch64", 21: "ppc64", 22: "s390x", 243: "riscv64"}
 
 
 class Module:
     """One loaded module: `raw` for what python-pkcs11 does not do, `library` for the rest."""
 
-    def __init__(self, path: Path, *, reserved: bytes | None, finalize: bool) -> None:
+    def __init__(self, path: Path, profile: Profile, reserved: bytes | None = None) -> None:
         self.path = path
-        self._finalize = finalize
+        self._finalize = profile.finalize
         try:
             self.raw = RawModule(str(path), reserved=reserved)
         except OSError as error:
@@ -37,7 +34,7 @@ class Module:
         try:
             self.library = _library(self.raw)
         except (CkrError, PKCS11Error) as error:
-            raise _unusable(path, "it refused to start", ckr_of(error)) from error
+            raise _refused_to_start(path, ckr_of(error), profile) from error
 
     def slots(self) -> list[Any]:
         with told("describe"):
@@ -80,52 +77,66 @@ def prepare(profile: Profile, binding: Binding) -> None:
 
 
 def find(profile: Profile, binding: Binding) -> Path:
-    """The module's path: option `module`, else the profile's places in order.
+    """The module's path, in the order of `hsm_console.hsm.drivers`.
 
     Raises InputError `module-relative`; EnvironmentFault `module-missing` naming every place that was looked at.
     """
-    chosen = binding.options.get("module", "")
+    chosen = binding.options.get("module", "") or os.environ.get(drivers.variable(profile.id), "")
     if chosen and not Path(chosen).is_absolute():
         raise refused("module-relative", "The path of a driver module must be absolute.", "Give the whole path.")
-    places = (chosen,) if chosen else profile.modules
-    for place in places:
-        if Path(place).is_file():
-            return Path(place)
+    places = drivers.places(profile.id, profile.modules, chosen, {})
+    if found := drivers.first(places):
+        return Path(found.path)
     hint = profile.package_hint or "Install the vendor's client software, or name the module with the option “module”."
     raise EnvironmentFault(
         Problem(
             code="module-missing",
             what=f"The driver for {profile.title} is not on this machine.",
             todo=hint,
-            details={"looked_at": " ".join(places) or "nothing: the option “module” is not set"},
+            details={"looked_at": _in_words(places)},
         )
     )
+
+
+def _in_words(places: tuple[drivers.Place, ...]) -> str:
+    """The places that were named, and how many usual folders."""
+    named = [place.path for place in places if place.named != "folder"]
+    folders = len(places) - len(named)
+    more = f"; and the usual folders of libraries ({folders} places)" if folders else ""
+    return " ".join(named) + more if places else "nothing: the option “module” is not set"
 
 
 def load(profile: Profile, binding: Binding) -> Module:
     """Prepare, find and load. Raises EnvironmentFault `module-missing`, `module-unusable`."""
     prepare(profile, binding)
     path = find(profile, binding)
+    if why := drivers.unfit(path):  # before the loader runs anything of it
+        raise _unusable(path, why, "read from its header")
     reserved = binding.options.get(profile.reserved, "").encode() or None
-    return Module(path, reserved=reserved, finalize=profile.finalize)
+    return Module(path, profile, reserved)
 
 
 def _reason(path: Path, text: str) -> str:
-    """Why the loader refused, in words: read from the file itself, the loader's text is for the details."""
-    header = path.read_bytes()[:20] if os.access(path, os.R_OK) else b""
-    if not header:
-        return "it cannot be read or is empty"
-    if header[:4] != b"\x7fELF":
-        return "it is no program library"
-    if len(header) < 20:
-        return "it is cut off"
-    bits = {1: "32-bit", 2: "64-bit"}.get(header[4], "unknown")
-    machine = _MACHINES.get(struct.unpack("<H", header[18:20])[0], "another processor")
-    if bits != "64-bit" or machine != platform.machine():
-        return f"it is made for another machine ({machine}, {bits}; this one is {platform.machine()})"
+    """Why the loader refused, in words; its own text is for the details."""
+    if why := drivers.unfit(path):
+        return why
     if "cannot open shared object file" in text:
         return f"it needs a library that is missing: {text.split(':', 1)[0]}"
     return "the system's loader refuses it"
+
+
+def _refused_to_start(path: Path, ckr: str, profile: Profile) -> EnvironmentFault:
+    """The driver is one, but C_Initialize failed: mostly its configuration or a daemon is missing."""
+    hint = profile.hints.get(f"open/{ckr}") or profile.hints.get(ckr) or Hint()
+    return EnvironmentFault(
+        Problem(
+            code="module-unusable",
+            what=f"The driver module cannot be used: it refused to start. {hint.what}".rstrip(),
+            todo=hint.todo
+            or "Check the driver's configuration and its daemon: `hsm-console adapter doctor` names them.",
+            details={"module": str(path), "ckr": ckr},
+        )
+    )
 
 
 def _unusable(path: Path, reason: str, detail: str) -> EnvironmentFault:

@@ -6,51 +6,28 @@ Modules are loaded in worker processes only. Nothing here logs in, makes a key o
 from __future__ import annotations
 
 import argparse
-import os
-import platform
-import sys
-import time
-import tomllib
-from collections.abc import Callable, Iterator
-from importlib import resources
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from hsm_console.domain.errors import ConsoleError, ExitCode, InputError, Problem
-from hsm_console.domain.keys import DeviceInfo
-from hsm_console.hsm import registry
+from hsm_console.cli import doctor
+from hsm_console.domain.errors import ExitCode, InputError, Problem
+from hsm_console.hsm import drivers, registry
 from hsm_console.hsm.port import Binding
-from hsm_console.hsm.worker import HsmClient
-
-SIMULATION = {"title": "Simulation (keys are files; protects nothing)", "simulated": True, "untested": False}
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One adapter of `list`. module: the driver that was found, empty when there is none on this machine."""
+    """One adapter of `list`. module: the driver that was found, empty when there is none on this machine; unfit: why
+    that one cannot be used here."""
 
     name: str
     title: str
     module: str
+    unfit: str = ""
     simulated: bool
     untested_on_hardware: bool
-
-
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of `doctor`. state: ok, note or missing."""
-
-    state: str
-    what: str
-    todo: str = ""
-
-
-class Probe(msgspec.Struct, frozen=True, kw_only=True):
-    """What `probe` answers. Times in milliseconds: worker until ready, and the median of random(32)."""
-
-    info: DeviceInfo
-    ready_ms: float
-    round_trip_ms: float
 
 
 def register(subparsers: Any) -> None:
@@ -76,27 +53,20 @@ def run(args: argparse.Namespace) -> int:
 
 def rows() -> tuple[Row, ...]:
     """All adapters, by name."""
-    profiles = _profiles()
+    profiles = doctor.profiles()
     return tuple(
         Row(
             name=name,
             title=str(profile.get("title", name)),
-            module=next((place for place in profile.get("modules", ()) if Path(place).is_file()), ""),
+            module=module,
+            unfit=drivers.unfit(Path(module)) if module else "",
             simulated=bool(profile.get("simulated", False)),
             untested_on_hardware=bool(profile.get("untested", True)),
         )
         for name in registry.adapters()
         for profile in (profiles.get(name, {}),)
+        for module in (doctor.driver_of(name, profile),)
     )
-
-
-def _profiles() -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {"simulation": SIMULATION}
-    for path in resources.files("resources").joinpath("vendors").iterdir():
-        if path.name.endswith(".toml"):
-            profile = tomllib.loads(path.read_text(encoding="utf-8"))
-            found[profile["id"]] = profile
-    return found
 
 
 def _list(args: argparse.Namespace) -> int:
@@ -106,6 +76,7 @@ def _list(args: argparse.Namespace) -> int:
         return ExitCode.OK
     for row in found:
         here = "built in" if row.name == "simulation" else row.module or "no driver on this machine"
+        here += f" · {row.unfit}" if row.unfit else ""
         notes = [
             note
             for note, holds in (("software", row.simulated), ("untested on hardware", row.untested_on_hardware))
@@ -134,24 +105,8 @@ def _binding(args: argparse.Namespace) -> Binding:
     )
 
 
-def probe(binding: Binding) -> Probe:
-    """Open a worker and ask. Raises what the adapter raises."""
-    began = time.perf_counter()
-    with HsmClient(binding) as client:
-        info = client.describe()
-        ready_ms = (time.perf_counter() - began) * 1000
-        times = [_timed(client) for _ in range(9)] if info.initialised else [0.0]
-    return Probe(info=info, ready_ms=ready_ms, round_trip_ms=sorted(times)[len(times) // 2])
-
-
-def _timed(client: HsmClient) -> float:
-    began = time.perf_counter()
-    client.random(32)
-    return (time.perf_counter() - began) * 1000
-
-
 def _probe(args: argparse.Namespace) -> int:
-    answer = probe(_binding(args))
+    answer = doctor.probe(_binding(args))
     if args.json:
         _print_json(answer)
         return ExitCode.OK
@@ -161,7 +116,7 @@ def _probe(args: argparse.Namespace) -> int:
         "device": f"{info.vendor} {info.model}, firmware {info.firmware}",
         "keys": ", ".join(info.algorithms),
         "signatures": ", ".join(info.sign_mechanisms),
-        "user PIN": _pin_state(info),
+        "user PIN": doctor.pin_state(info),
         "times": f"ready after {answer.ready_ms:.0f} ms, 32 random bytes in {answer.round_trip_ms:.2f} ms",
     }
     for name, value in lines.items():
@@ -171,77 +126,8 @@ def _probe(args: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
-def _pin_state(info: DeviceInfo) -> str:
-    if info.user_pin_locked:
-        return "locked"
-    if info.user_pin_final_try:
-        return "one try left before it locks"
-    return "wrong PINs were tried" if info.user_pin_low else "no wrong tries"
-
-
-def examine(binding: Binding) -> Iterator[Finding]:
-    """What doctor finds, one line at a time. Never raises for what it looks for."""
-    yield _machine()
-    profile = _profiles().get(binding.adapter)
-    if binding.adapter not in registry.adapters() or profile is None:
-        yield Finding(
-            state="missing",
-            what=f"there is no adapter “{binding.adapter}”",
-            todo="Choose one of: " + ", ".join(registry.adapters()) + ".",
-        )
-        return
-    yield from _settings(profile, binding)
-    try:
-        answer = probe(binding)
-    except ConsoleError as error:
-        problem = error.problem
-        facts = "; ".join(f"{name}: {value}" for name, value in problem.details.items())
-        yield Finding(state="missing", what=f"{problem.what} ({facts})" if facts else problem.what, todo=problem.todo)
-        return
-    yield Finding(state="ok", what=f"the driver starts in a process of its own in {answer.ready_ms:.0f} ms")
-    yield from _token(answer.info)
-
-
-def _machine() -> Finding:
-    if sys.platform != "linux":
-        return Finding(state="note", what=f"workers are made for Linux; this is {platform.system()}")
-    return Finding(state="ok", what=f"Linux {platform.machine()}, Python {platform.python_version()}")
-
-
-def _settings(profile: dict[str, Any], binding: Binding) -> Iterator[Finding]:
-    if profile.get("untested", True):
-        yield Finding(
-            state="note",
-            what="this profile was written from the vendor's documents and never tried on the hardware",
-            todo="Rehearse the whole ceremony on the device before the day.",
-        )
-    for name, words in profile.get("options", {}).items():
-        state, given = ("ok", "is set") if name in binding.options else ("note", f"is not set: {words}")
-        yield Finding(state=state, what=f"option “{name}” {given}")
-    for name in profile.get("environment", {}):
-        if name in os.environ:
-            yield Finding(state="ok", what=f"{name} is set in the environment")
-
-
-def _token(info: DeviceInfo) -> Iterator[Finding]:
-    if not info.initialised:
-        yield Finding(state="note", what="the token is empty; setting up a workspace initialises it")
-    else:
-        yield Finding(state="ok", what=f"the token “{info.label}” answers, serial number {info.serial}")
-    if info.user_pin_locked:
-        yield Finding(
-            state="missing", what="the user PIN is locked", todo="The security officer unlocks it; do not initialise."
-        )
-    elif info.user_pin_final_try or info.user_pin_low:
-        yield Finding(state="note", what=f"the user PIN: {_pin_state(info)}")
-    if not info.algorithms:
-        yield Finding(state="missing", what="the token offers no kind of key that the console makes", todo="")
-    for remark in info.remarks:
-        yield Finding(state="note", what=remark)
-
-
 def _doctor(args: argparse.Namespace) -> int:
-    found = tuple(examine(_binding(args)))
+    found = tuple(doctor.examine(_binding(args)))
     if args.json:
         _print_json(found)
     else:
