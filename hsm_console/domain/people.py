@@ -3,10 +3,31 @@
 from __future__ import annotations
 
 import enum
+import re
+import unicodedata
 
 import msgspec
 
 USER_URI_PREFIX = "urn:hsm-console:user:"
+MAX_NAME = 64
+MAX_WORKSPACE_NAME = 100
+_UID = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,30}[a-z0-9])?")
+
+
+def is_short_name(uid: str) -> bool:
+    """Small letters, digits, dots and dashes, at most 32; it begins and ends with a letter or a digit."""
+    return _UID.fullmatch(uid) is not None
+
+
+def is_printed_name(name: str, most: int = MAX_NAME) -> bool:
+    """At least one visible character, in Unicode's composed form (NFC), no control, format or direction marks."""
+    plain = all(unicodedata.category(c)[0] not in "CZ" or c == " " for c in name)
+    return bool(name.strip()) and len(name) <= most and unicodedata.is_normalized("NFC", name) and plain
+
+
+def alike(name: str) -> str:
+    """What two names have in common that a reader of the minutes could not tell apart."""
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 class Role(enum.StrEnum):

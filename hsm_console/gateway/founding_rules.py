@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import os
 import re
-import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
 from hsm_console.credential.passphrase import require_quality
 from hsm_console.domain.errors import ConsoleError, EnvironmentFault, ExitCode, InputError, PolicyRefusal, Problem
 from hsm_console.domain.messages.setup import FoundingSpec
-from hsm_console.domain.people import Person, Role
+from hsm_console.domain.people import MAX_WORKSPACE_NAME, Person, Role, alike, is_printed_name, is_short_name
 from hsm_console.domain.secret import Secret
 from hsm_console.gateway.workspace import FILE
 from hsm_console.policy import environment as environments
 from hsm_console.policy import roles
 from hsm_console.policy.environment import Environment
 
-UID = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,30}[a-z0-9])?")
 LABEL = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,30}[\x21-\x7e])?")
 MIN_PIN = 8
 MAX_PIN = 64
@@ -45,16 +43,10 @@ def check(spec: FoundingSpec) -> Environment:
 
 
 def _check_name(name: str) -> None:
-    if not name.strip() or len(name) > 100 or not _printable(name):
+    if not is_printed_name(name, MAX_WORKSPACE_NAME):
         raise refused(
             "name-refused", "A workspace needs a name of at most 100 ordinary characters.", "Type another one."
         )
-
-
-def _printable(text: str) -> bool:
-    return unicodedata.is_normalized("NFC", text) and all(
-        unicodedata.category(c)[0] not in "CZ" or c == " " for c in text
-    )
 
 
 def _check_pin(pin: str, what: str) -> None:
@@ -89,19 +81,18 @@ def check_names(names: Sequence[str]) -> None:
     """Minutes name people by their printed names: two alike could not be told apart. Raises InputError `name-twice`."""
     seen: set[str] = set()
     for name in names:
-        alike = " ".join(unicodedata.normalize("NFKC", name).casefold().split())
-        if alike in seen:
+        if alike(name) in seen:
             todo = "Add what tells them apart, as it shall stand in the minutes: a second name or a department."
             raise refused("name-twice", f"Two people are called “{name}”.", todo)
-        seen.add(alike)
+        seen.add(alike(name))
 
 
 def check_person(person: Person, held: tuple[Role, ...]) -> None:
     """Raises InputError `uid-refused`, `name-refused`, `roles-refused`."""
-    if not UID.fullmatch(person.uid):
+    if not is_short_name(person.uid):
         what = f"“{person.uid}” cannot be a short name: small letters, digits, dots and dashes, at most 32."
         raise refused("uid-refused", what, "Choose another one, for example a.turing.")
-    if not person.name.strip() or len(person.name) > 64 or not _printable(person.name):
+    if not is_printed_name(person.name):
         what = f"The name of “{person.uid}” is not accepted: 1 to 64 characters in Unicode's composed form (NFC), "
         raise refused("name-refused", f"{what}without control or direction marks.", "Type it as on the minutes.")
     if not held or len(set(held)) != len(held):

@@ -13,7 +13,7 @@ from hsm_console.domain.messages.people import Enrol
 from hsm_console.domain.people import Person, Role
 from hsm_console.domain.secret import Secret
 from ui import texts
-from ui.setup.answers import Member, passphrase_fault
+from ui.setup.answers import Member, composed, name_fault, passphrase_fault, uid_fault
 from ui.shell.page import Page
 from ui.texts import tr
 from ui.widgets.basics import button, card, label, row
@@ -125,13 +125,15 @@ class EnrolPage(Page):
         self._no_role.hide()
         for field in (self.name, self.uid, self.csr, self.one):
             field.clear_error()
-        needed = (self.name, self.uid) if self.here.isChecked() else (self.name, self.uid, self.csr)
-        for field in needed:
-            if not field.text().strip():
-                field.show_error(tr("This is needed."))
+        person = Person(uid=self.uid.text().strip(), name=composed(self.name.text()))
+        faults = [(self.name, name_fault(person.name, ())), (self.uid, uid_fault(person.uid, ()))]
+        if not self.here.isChecked() and not self.csr.text().strip():
+            faults.append((self.csr, tr("This is needed.")))
+        for field, fault in faults:
+            if fault:
+                field.show_error(fault)
                 field.setFocus()
                 return
-        person = Person(uid=self.uid.text().strip(), name=self.name.text().strip())
         granted = tuple(role for role, tick in self.roles.items() if tick.isChecked())
         if not granted:
             self._no_role.setText(tr("Choose at least one role."))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import tomllib
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 
 from hsm_console.domain.messages.setup import Founder, FoundingSpec
-from hsm_console.domain.people import Person, Role
+from hsm_console.domain.people import MAX_WORKSPACE_NAME, Person, Role, alike, is_printed_name, is_short_name
 from hsm_console.domain.secret import Secret
 from ui.texts import tr
 
@@ -111,6 +112,39 @@ def short_name(name: str) -> str:
     if not parts:
         return ""
     return parts[0] if len(parts) == 1 else f"{parts[0][0]}.{parts[-1]}"[:32]
+
+
+def composed(name: str) -> str:
+    """A name as it is kept: without blanks around it, and in Unicode's composed form whatever the keyboard sent."""
+    return unicodedata.normalize("NFC", name.strip())
+
+
+def workspace_name_fault(name: str) -> str:
+    if not name:
+        return tr("Give it a name.")
+    if not is_printed_name(name, MAX_WORKSPACE_NAME):
+        return tr("At most {n} ordinary characters.", n=MAX_WORKSPACE_NAME)
+    return ""
+
+
+def name_fault(name: str, before: Iterable[str]) -> str:
+    """What is wrong with a person's name; empty when nothing is. before: the names above it."""
+    if not name:
+        return tr("Type the name as it shall stand in the minutes.")
+    if not is_printed_name(name):
+        return tr("At most 64 ordinary characters.")
+    if alike(name) in {alike(other) for other in before}:
+        return tr("Somebody above has this name. Add what tells the two apart, as it shall stand in the minutes.")
+    return ""
+
+
+def uid_fault(uid: str, before: Iterable[str]) -> str:
+    """What is wrong with a short name; empty when nothing is. before: the short names above it."""
+    if not is_short_name(uid):
+        return tr("Small letters, digits, dots and dashes, at most 32; for example a.turing.")
+    if uid in before:
+        return tr("Each short name once.")
+    return ""
 
 
 def passphrase_fault(text: str, again: str, least: int, member: Member) -> str:

@@ -69,15 +69,16 @@ class PlacePage(SetupPage):
     def take(self) -> bool:
         self.name.clear_error()
         self.directory.clear_error()
-        if not self.name.text().strip():
-            self.name.show_error(tr("Give it a name."))
+        name = rules.composed(self.name.text())
+        if fault := rules.workspace_name_fault(name):
+            self.name.show_error(fault)
             self.name.setFocus()
             return False
         if fault := rules.place_fault(self.directory.text()):
             self.directory.show_error(fault)
             self.directory.setFocus()
             return False
-        self.answers.name = self.name.text().strip()
+        self.answers.name = name
         self.answers.directory = str(Path(self.directory.text().strip()).expanduser())
         return True
 
@@ -171,19 +172,19 @@ class PeoplePage(SetupPage):
         self.first = self.lines[0][0].control
 
     def take(self) -> bool:
-        seen: set[str] = set()
+        names: list[str] = []
+        uids: list[str] = []
         wrong: list[FormField] = []
         for name, uid, member in self.lines:
-            name.clear_error()
-            uid.clear_error()
-            if not name.text().strip():
-                name.show_error(tr("Type the name as it shall stand in the minutes."))
-                wrong.append(name)
-            if uid.text().strip() in seen or not uid.text().strip():
-                uid.show_error(tr("Each short name once."))
-                wrong.append(uid)
-            seen.add(uid.text().strip())
-            member.name, member.uid = name.text().strip(), uid.text().strip()
+            member.name, member.uid = rules.composed(name.text()), uid.text().strip()
+            faults = ((name, rules.name_fault(member.name, names)), (uid, rules.uid_fault(member.uid, uids)))
+            for field, fault in faults:
+                field.clear_error()
+                if fault:
+                    field.show_error(fault)
+                    wrong.append(field)
+            names.append(member.name)
+            uids.append(member.uid)
         if wrong:
             wrong[0].setFocus()
         return not wrong
