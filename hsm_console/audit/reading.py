@@ -5,17 +5,20 @@ from __future__ import annotations
 import contextlib
 import queue
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 
 from hsm_console.audit import ocsf, store
+from hsm_console.audit.disclosure import HIDDEN
 from hsm_console.audit.tree import leaf_hash
 from hsm_console.domain.errors import ExitCode, InputError, Problem
 from hsm_console.domain.events import Recorded
 from hsm_console.domain.messages.audit import EntryDetail, EntryPage, EntryRow
 
 _CHUNK = 256
+Shown = Callable[[str], str]
+Opened = Callable[[Recorded], Recorded]
 MAX_PAGE = 1024
 
 
@@ -85,7 +88,9 @@ class LogReader:
             raise store.damaged(f"tile {n} of level {level} is missing", self._path)
         return bytes(row[0])
 
-    def rows(self, before: int | None, limit: int, signed: int, filters: dict[str, str]) -> tuple[list[EntryRow], bool]:
+    def rows(
+        self, before: int | None, limit: int, signed: int, filters: dict[str, str], shown: Shown
+    ) -> tuple[list[EntryRow], bool]:
         """Newest first, seq < before. filters: kind, who (uid or part of the name), text, status, ceremony,
         since and until (milliseconds since 1970, the second one excluded).
 
@@ -97,7 +102,7 @@ class LogReader:
             values.append(before)
         where = f"WHERE {' AND '.join(clauses)}" if clauses else ""
         limit = max(1, min(limit, MAX_PAGE))
-        columns = "seq, time_ms, kind, who, status, ceremony_id, summary"
+        columns = "seq, time_ms, kind, who, who_uid, status, ceremony_id, summary"
         with self.borrow() as conn:
             found = conn.execute(
                 f"SELECT {columns} FROM entry_row {where} ORDER BY seq DESC LIMIT ?",  # noqa: S608 (values are bound)
@@ -108,20 +113,20 @@ class LogReader:
                 seq=seq,
                 time_ms=time_ms,
                 kind=kind,
-                who=who,
+                who=named(who, uid, shown),
                 status=status,
                 ceremony_id=ceremony,
-                summary=text,
+                summary=shown(text.replace(who, named(who, uid, shown)) if who else text),
                 signed=seq < signed,
             )
-            for seq, time_ms, kind, who, status, ceremony, text in found[:limit]
+            for seq, time_ms, kind, who, uid, status, ceremony, text in found[:limit]
         ]
         return page, len(found) > limit
 
-    def detail(self, seq: int, signed: int) -> EntryDetail:
+    def detail(self, seq: int, signed: int, opened: Opened) -> EntryDetail:
         """One entry in full: its exact text, its hashes, and what it says in sentences."""
         body = self.body(seq)
-        recorded = ocsf.decode(body)
+        recorded = opened(ocsf.decode(body))
         return EntryDetail(
             row=row_of(recorded, signed=seq < signed),
             body=body.decode(),
@@ -131,12 +136,22 @@ class LogReader:
         )
 
 
+def as_it_is(recorded: Recorded) -> Recorded:
+    return recorded
+
+
+def named(who: str, uid: str, shown: Shown) -> str:
+    """A person's name to show: her short name while the name is sealed."""
+    text = shown(who)
+    return uid if text != who and text == HIDDEN else text
+
+
 def row_of(recorded: Recorded, *, signed: bool) -> EntryRow:
     return EntryRow(
         seq=recorded.seq,
         time_ms=recorded.time_ms,
         kind=str(recorded.event.__struct_config__.tag),
-        who=recorded.actor.name if recorded.actor else "",
+        who=ocsf.name_of(recorded),
         summary=ocsf.summary(recorded),
         status=ocsf.status(recorded),
         signed=signed,

@@ -18,12 +18,14 @@ ACTOR_NAME = "actor.user.name"
 # member → classes of which any one seals it; a dict's values and the names in `seats` are sealed one by one
 MEMBERS: dict[type[e.Event], dict[str, tuple[str, ...]]] = {
     e.TimeChangeDeclared: {"why": (FREE_TEXT,)},
+    e.LogOnRefused: {"text": (NAMES,)},
     e.ActionRefused: {"text": (NAMES, FREE_TEXT)},
     e.DeviceDown: {"text": (NAMES,)},
     e.LogExported: {"what": (FILE_NAMES,)},
     e.PersonEnrolled: {"name": (NAMES,), "certificate": (NAMES,)},
     e.OperationIntended: {"input_sha256": (DIGESTS,), "input_name": (FILE_NAMES,)},
     e.StepDone: {"seats": (NAMES,), "facts": ()},
+    e.StepMissed: {"facts": ()},
     e.ApprovalGiven: {"because": (FREE_TEXT,), "statement": (FREE_TEXT,)},
     e.DeviationRecorded: {"expected": (FREE_TEXT,), "happened": (FREE_TEXT,), "decided": (FREE_TEXT,)},
     e.SignedOff: {"because": (FREE_TEXT,), "statement": (FREE_TEXT,)},
@@ -34,7 +36,13 @@ MEMBERS: dict[type[e.Event], dict[str, tuple[str, ...]]] = {
 }
 # facts of a step: by the kind of step, and these by their own names
 FACTS_OF_STEP = {"presence": (NAMES, FREE_TEXT), "read-aloud": (FREE_TEXT,)}
-FACTS = {"document": (FILE_NAMES,), "document sha256": (DIGESTS,)}
+FACTS = {
+    "Quorum": (NAMES,),
+    "approved by": (NAMES,),
+    "why": (NAMES, FREE_TEXT),
+    "document": (FILE_NAMES,),
+    "document sha256": (DIGESTS,),
+}
 
 
 class Plan:

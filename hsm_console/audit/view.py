@@ -10,6 +10,7 @@ import msgspec
 from hsm_console.audit import reading
 from hsm_console.audit.checkpoint import Checkpoint
 from hsm_console.audit.cose import RootSignature
+from hsm_console.audit.disclosure import hide
 from hsm_console.domain.events import Recorded
 from hsm_console.domain.messages.audit import EntryDetail, EntryPage
 
@@ -53,13 +54,19 @@ class LogView(ABC):
         """Entries start ≤ seq < stop, as they were committed when this was called."""
         return self._reader.scan(start, self.size if stop is None else min(stop, self.size))
 
-    def rows(self, before: int | None = None, limit: int = 256, **filters: str) -> EntryPage:
-        """One page of the audit table, newest first. filters: kind, who, text, status, ceremony."""
-        rows, more = self._reader.rows(before, limit, self.signed_size, filters)
+    def rows(
+        self, before: int | None = None, limit: int = 256, shown: reading.Shown = hide, **filters: str
+    ) -> EntryPage:
+        """One page of the audit table, newest first. filters: kind, who, text, status, ceremony.
+
+        shown: puts values, or words, in the place of digests.
+        """
+        rows, more = self._reader.rows(before, limit, self.signed_size, filters, shown)
         return reading.page(rows, self.size, more=more)
 
-    def detail(self, seq: int) -> EntryDetail:
-        return self._reader.detail(seq, self.signed_size)
+    def detail(self, seq: int, opened: reading.Opened = reading.as_it_is) -> EntryDetail:
+        """One entry in full. opened: puts values in the place of digests for the sentences, never for the bytes."""
+        return self._reader.detail(seq, self.signed_size, opened)
 
     def query(self) -> reading.LogReader:
         """Read-only access to projections: `with log.query().borrow() as conn: …`."""

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from hsm_console.audit.opened import looks_sealed
 from hsm_console.domain.errors import (
     ConsoleError,
     EnvironmentFault,
@@ -173,6 +174,8 @@ def decode(data: bytes, kind: Any) -> Any:
     """
     if len(data) > MAX_BODY_BYTES:
         raise refused("body-too-large", f"The request has {len(data)} bytes; at most {MAX_BODY_BYTES} are taken.")
+    if looks_sealed(data):
+        raise refused("body-unreadable", "The request has a text in the form that only the log may write.")
     try:
         plain = msgspec.json.decode(data)
         value = msgspec.convert(plain, kind)

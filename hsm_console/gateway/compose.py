@@ -35,6 +35,7 @@ from hsm_console.gateway.fleet import Fleet
 from hsm_console.gateway.incidents import Incidents
 from hsm_console.gateway.openapi import document
 from hsm_console.gateway.routes import table
+from hsm_console.gateway.seals import Seals
 from hsm_console.gateway.server import GatewayServer
 from hsm_console.gateway.services.access import Access
 from hsm_console.gateway.services.alerts import Alerts
@@ -83,6 +84,7 @@ class Gateway:
     def listen(self) -> Rendezvous:
         """Record the start, accept connections; leaves `gateway.json` for those who come later."""
         self.core.log.append(started(self.core, self._server.address))
+        self.core.seals.begin()
         for step in self.starting:
             step()
         self._server.start()
@@ -187,6 +189,7 @@ def _core(home: Home, file: WorkspaceFile, clock: Clock, log: AuditLog, opener: 
         rosters=book,
         sessions=Sessions(log, book, clock, idle_minutes=environment.session.idle_minutes),
         device=device,
+        seals=Seals(log, environment, device),
         incidents=Incidents(home.diagnostics),
         run_uid=uuid7(),
         started_ms=clock.now().time_ms,
@@ -262,7 +265,9 @@ def _serve(core: Core, run: Path, listen: str) -> Gateway:
     fleet = Fleet(core)
 
     def after_unlock() -> None:
+        core.seals.unlocked()
         ceremonies.recover()
+        core.seals.settle()
         people.renew_crl()
 
     core.device.recover = after_unlock
@@ -294,7 +299,7 @@ def _serve(core: Core, run: Path, listen: str) -> Gateway:
     evidence.complete_all()
     gateway = Gateway(core, server, (orders.close, auditing.close, reporting.close, standing.close, fleet.close), run)
     gateway.starting, gateway.orders = (standing.record, orders.settle, fleet.start), orders
-    gateway.ticking += (standing.tick, fleet.tick)
+    gateway.ticking += (standing.tick, fleet.tick, core.seals.tick)
     return gateway
 
 

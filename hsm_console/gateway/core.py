@@ -7,11 +7,13 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from cryptography import x509
 
 from hsm_console.audit.checkpoint import Vkey
 from hsm_console.audit.log import AuditLog
+from hsm_console.audit.opened import Opener
 from hsm_console.domain.clock import Clock
 from hsm_console.domain.errors import ConsoleError, PolicyRefusal, Problem
 from hsm_console.domain.events import ActionRefused, Draft
@@ -21,13 +23,16 @@ from hsm_console.gateway.device import Device
 from hsm_console.gateway.incidents import Incidents
 from hsm_console.gateway.projections import KeyRow
 from hsm_console.gateway.rosters import RosterBook
+from hsm_console.gateway.seals import Seals
 from hsm_console.gateway.sessions import Session, Sessions
 from hsm_console.gateway.tls import TlsContexts
 from hsm_console.gateway.workspace import Home, WorkspaceFile
 from hsm_console.hsm.keys import private_key
 from hsm_console.pki.authority import Authority
 from hsm_console.policy.environment import Environment
-from hsm_console.policy.roles import Action, authorise
+from hsm_console.policy.roles import Action, authorise, granted
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,7 @@ class Core:
     rosters: RosterBook
     sessions: Sessions
     device: Device
+    seals: Seals
     incidents: Incidents
     run_uid: str
     started_ms: int
@@ -58,6 +64,15 @@ class Core:
     def reading(self) -> AbstractContextManager[sqlite3.Connection]:
         """A connection to look at projections with."""
         return self.log.query().borrow()
+
+    def shown(self, value: T) -> T:
+        """With the values that were sealed, where the device is unlocked: for those who take part."""
+        return self.seals.opener.struct(value)
+
+    def opener(self, session: Session) -> Opener:
+        """What opens values for this person in the log: nothing, when policy does not let her read them."""
+        allowed = Action.READ_SEALED in granted(session.actor.roles, self.environment)
+        return self.seals.opener if allowed else self.seals.closed
 
     def authorise(self, session: Session, action: Action, ceremony_id: str = "") -> None:
         """Policy's word. A refusal is recorded before it is told."""

@@ -65,6 +65,7 @@ class Device:
         self._anchor_due = 0.0
         self._busy = ""
         self.recover: Callable[[], None] = lambda: None
+        self.on_lock: Callable[..., None] = lambda **_: None  # ending: nothing is logged any more
         self.on_health: Callable[[Status], None] = lambda _: None
         self.on_breaker: Callable[[Change], None] = lambda _: None
         self.router: Router | None = None  # set when there are more devices than this one
@@ -266,6 +267,7 @@ class Device:
             if actor is not None:
                 event = ev.DeviceDown(reason="locked", text=f"{actor.name} locked the device.")
                 self._log.append([Draft(event=event, actor=actor, src=source)])
+            self.on_lock(ending=actor is None)
             with suppress(ConsoleError):
                 self._log.checkpoint()
                 self.anchor()
@@ -313,6 +315,7 @@ class Device:
             self._log.set_signer(None)
             self._problem = down(error.problem)
             self._log.append([Draft(event=ev.DeviceDown(reason=error.problem.code, text=error.problem.what))])
+            self.on_lock(ending=False)
 
     def _ended(self) -> None:
         """Told by the station's watch, at once."""

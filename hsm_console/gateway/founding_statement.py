@@ -11,6 +11,7 @@ from hsm_console import __version__
 from hsm_console.domain.clock import SystemClock
 from hsm_console.domain.ids import uuid7
 from hsm_console.domain.messages.setup import FoundingSpec
+from hsm_console.policy import environment as environments
 
 
 class Statement(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,8 +40,11 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _people(spec: FoundingSpec) -> list[dict[str, str]]:
+    """Names are left out where the rules seal them: the statement stands in entry 0, in clear."""
+    sealed = "names" in environments.load(spec.environment).log.confidential
     return [
-        {"uid": f.person.uid, "name": f.person.name, "roles": " ".join(role.value for role in f.roles)}
+        {"uid": f.person.uid, "roles": " ".join(role.value for role in f.roles)}
+        | ({} if sealed else {"name": f.person.name})
         for f in spec.people
     ]
 

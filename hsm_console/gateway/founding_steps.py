@@ -18,6 +18,7 @@ from hsm_console import __version__
 from hsm_console.audit import anchors
 from hsm_console.audit.checkpoint import parse_note
 from hsm_console.audit.log import AuditLog, create_log
+from hsm_console.audit.seal import Sealer
 from hsm_console.credential import pkcs12
 from hsm_console.crypto import software
 from hsm_console.crypto.files import write_durably
@@ -31,7 +32,7 @@ from hsm_console.domain.messages.setup import Founder, FoundingSpec
 from hsm_console.domain.people import Roster, RosterEntry
 from hsm_console.domain.secret import Secret
 from hsm_console.gateway import log_key as log_key_of
-from hsm_console.gateway import projections
+from hsm_console.gateway import projections, seals
 from hsm_console.gateway.founding_statement import OtherSecrets, Statement
 from hsm_console.gateway.issuing import crl_days
 from hsm_console.gateway.workspace import FORMAT, Home, TokenTable, WorkspaceFile
@@ -81,11 +82,13 @@ class Founding:
             self._tell(3, "Making the authority's key and the log's key inside the token.")
             made = self._key(hsm, 0, "authority", Algorithm.EC_P384)
             log_key = self._key(hsm, 1, "log", log_key_of.algorithm_for(device))
+            seal_key = self._seal_key(hsm, device)
             self._tell(4, "Issuing the authority's certificate.")
             authority = self._authority(hsm, made)
             log = self._unfinished_log()
             if log is None:
-                log = self._people_and_log(authority, made, log_key, device)
+                keys = {"authority": made, "log": log_key} | ({"seal": seal_key} if seal_key else {})
+                log = self._people_and_log(authority, keys, device)
             try:
                 self._seal(hsm, log, log_key)
             finally:
@@ -120,7 +123,18 @@ class Founding:
                 raise OtherSecrets from error
         return info
 
-    def _key(self, hsm: HsmClient, index: int, purpose: str, algorithm: Algorithm) -> KeyInfo:
+    def _seal_key(self, hsm: HsmClient, device: DeviceInfo) -> KeyInfo | None:
+        """The key pair that data keys are wrapped for, where the rules seal anything; tried out before it is used."""
+        if not self._environment.log.confidential:
+            return None
+        seals.check_device(self._environment, device.algorithms)
+        key = self._key(hsm, 2, "seal", seals.ALGORITHM, Usage.DERIVE)
+        seals.try_out(hsm, key)
+        return key
+
+    def _key(
+        self, hsm: HsmClient, index: int, purpose: str, algorithm: Algorithm, usage: Usage = Usage.SIGN
+    ) -> KeyInfo:
         """The first keys' ids derive from the founding statement; what an interrupted founding made is found again."""
         wanted = object_id(hashlib.sha256(self._statement.encode()).digest(), index)
         found = hsm.find(object_id=wanted)
@@ -129,7 +143,7 @@ class Founding:
         if found:
             hsm.destroy(wanted)  # half a pair of this very founding: intended, never used
         label = f"{purpose} {self._statement.chain_uid[-12:]}"
-        return hsm.generate(KeySpec(algorithm=algorithm, label=label, object_id=wanted, usages=(Usage.SIGN,)))
+        return hsm.generate(KeySpec(algorithm=algorithm, label=label, object_id=wanted, usages=(usage,)))
 
     def _authority(self, hsm: HsmClient, made: KeyInfo) -> Authority:
         key = private_key(hsm, made)
@@ -146,7 +160,7 @@ class Founding:
 
     # -- people, transport identity, lists, log ---------------------------------------------------------------
 
-    def _people_and_log(self, authority: Authority, made: KeyInfo, log_key: KeyInfo, device: DeviceInfo) -> AuditLog:
+    def _people_and_log(self, authority: Authority, keys: dict[str, KeyInfo], device: DeviceInfo) -> AuditLog:
         self._tell(5, f"Making credentials for {len(self._spec.people)} people.")
         certificates = self._credentials(authority)
         self._tell(6, "Issuing the gateway's identity, the roster and the list of revoked certificates.")
@@ -154,7 +168,7 @@ class Founding:
         roster = self._roster(authority, certificates)
         crl = self._crl(authority)
         self._tell(7, "Writing the first entries of the log.")
-        return self._log((made, log_key), device, roster, crl, certificates)
+        return self._log(keys, device, roster, crl, certificates)
 
     def _credentials(self, authority: Authority) -> list[x509.Certificate]:
         """Keys are made here, in memory; the files are encrypted in parallel, since that is slow on purpose."""
@@ -214,13 +228,12 @@ class Founding:
 
     def _log(
         self,
-        keys: tuple[KeyInfo, KeyInfo],
+        keys: dict[str, KeyInfo],
         device: DeviceInfo,
         roster: Roster,
         crl: ev.CrlIssued,
         certificates: list[x509.Certificate],
     ) -> AuditLog:
-        purposes = ("authority", "log")
         created = ev.LogCreated(
             origin=self._statement.origin,
             chain_uid=self._statement.chain_uid,
@@ -228,7 +241,7 @@ class Founding:
             software_version=__version__,
             software_sha256=software.sha256(),
             founding=self._statement.encode().decode(),
-            keys=tuple(_founding_key(purpose, key) for purpose, key in zip(purposes, keys, strict=True)),
+            keys=tuple(_founding_key(purpose, key) for purpose, key in keys.items()),
             device=device,
         )
         policy = ev.PolicyInForce(
@@ -244,6 +257,8 @@ class Founding:
             genesis=(created, policy),
             projections=projections.projections(),
         )
+        if "seal" in keys:
+            self._begin_sealing(log, keys["seal"])
         enrolled = [
             Draft(event=enrolment(entry, certificate))
             for entry, certificate in zip(roster.entries, certificates, strict=True)
@@ -251,6 +266,15 @@ class Founding:
         issued = ev.RosterIssued(version=roster.version, sha256=hashlib.sha256(rosters.encode(roster)).hexdigest())
         log.append([*enrolled, Draft(event=issued), Draft(event=crl, critical=True)])
         return log
+
+    def _begin_sealing(self, log: AuditLog, key: KeyInfo) -> None:
+        """The key in force and a first data key, before the first entry that names a person."""
+        spki = base64.b64encode(key.spki).decode()
+        data_key, made = seals.data_key(log.chain_uid, key.object_id.hex(), key.spki, "the workspace was founded")
+        in_force = ev.SealKeyInForce(key_id=key.object_id.hex(), spki=spki)
+        log.append([Draft(event=in_force), Draft(event=made)])
+        log.sealer = Sealer(log.chain_uid, self._environment.log.confidential)
+        log.sealer.use(data_key)
 
     def _unfinished_log(self) -> AuditLog | None:
         """A log that an interrupted run wrote whole, with credentials that these passphrases open.
@@ -265,7 +289,8 @@ class Founding:
             clock=self._clock,
             projections=projections.projections(),
         )
-        if log.size < 2 + len(self._spec.people) + 2:
+        sealing = 2 if self._environment.log.confidential else 0
+        if log.size < 2 + sealing + len(self._spec.people) + 2:
             log.close()
             for path in self._home.directory.glob(f"{self._home.log.name}*"):
                 path.unlink()

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from hsm_console.audit.opened import DataKeys
 from hsm_console.audit.projection import Projection
 from hsm_console.ceremony import fold
 from hsm_console.ceremony import state as st
@@ -326,4 +327,4 @@ def issued(conn: sqlite3.Connection, what: str) -> tuple[int, str] | None:
 
 def projections() -> tuple[Projection, ...]:
     """Every projection of the gateway, for opening the log and for `hsm-console rebuild`."""
-    return Ceremonies(), Keys(), People(), Intents(), Issued(), Orders(), Alerts(), Members()
+    return Ceremonies(), Keys(), People(), Intents(), Issued(), Orders(), Alerts(), Members(), DataKeys()

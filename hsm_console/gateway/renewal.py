@@ -64,6 +64,7 @@ def renew(directory: Path, pin: Secret) -> dict[str, object]:
     with contextlib.ExitStack() as undo:
         core = compose.prepare(directory, undo)
         core.log.append(compose.started(core, "renewal, no listener"))
+        core.seals.begin()
         try:
             with pin:
                 core.device.unlock(None, pin, "renewal")

@@ -18,6 +18,7 @@ from hsm_console.domain.errors import ExitCode, InputError, PolicyRefusal, Probl
 from hsm_console.domain.people import Role
 
 Anchor = Literal["token", "receipt", "witness", "device-log", "tpm"]
+Confidential = Literal["names", "free-text", "document-digests", "file-names"]
 
 
 class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -45,11 +46,15 @@ class UnlockRules(_Table, frozen=True, kw_only=True):
 
 
 class LogRules(_Table, frozen=True, kw_only=True):
-    """When checkpoints are signed, and the anchors outside the database that must exist (AUDIT 4 and 5)."""
+    """When checkpoints are signed, and the anchors outside the database that must exist (AUDIT 4 and 5).
+
+    confidential: values that are sealed (AUDIT 2); none: the log holds them as they are.
+    """
 
     checkpoint_entries: int = 256
     checkpoint_seconds: int = 60
     anchors: tuple[Anchor, ...] = ()
+    confidential: tuple[Confidential, ...] = ()
     retention_months: int = 12
 
 

@@ -28,6 +28,7 @@ class Action(enum.StrEnum):
     REVOKE = "revoke"
     READ_PEOPLE = "read-people"
     READ_LOG = "read-log"
+    READ_SEALED = "read-sealed"
     VERIFY_LOG = "verify-log"
     ISSUE_RECEIPT = "issue-receipt"
     EXPORT_EVIDENCE = "export-evidence"
@@ -65,6 +66,7 @@ _GRANTS: dict[Role, frozenset[Action]] = {
         Action.ENROL,
         Action.REVOKE,
         Action.READ_LOG,
+        Action.READ_SEALED,
         Action.VERIFY_LOG,
         Action.EXPORT_EVIDENCE,
         Action.COSIGN_HEAD,
@@ -82,6 +84,7 @@ _GRANTS: dict[Role, frozenset[Action]] = {
     | {
         Action.ANSWER_STEP,
         Action.READ_LOG,
+        Action.READ_SEALED,
         Action.VERIFY_LOG,
         Action.EXPORT_EVIDENCE,
         Action.COSIGN_HEAD,
@@ -102,6 +105,7 @@ _WORDS: dict[Action, str] = {
     Action.REVOKE: "revoke a person's certificate",
     Action.READ_PEOPLE: "look at the people",
     Action.READ_LOG: "read the audit log",
+    Action.READ_SEALED: "read the confidential values of the audit log",
     Action.VERIFY_LOG: "verify the audit log",
     Action.ISSUE_RECEIPT: "print a receipt",
     Action.EXPORT_EVIDENCE: "export evidence",

@@ -39,7 +39,9 @@ class Auditing:
         log = self._core.log
         filters = {name: call.query.get(name, "") for name in FILTERS}
         before = call.number("before", -1, least=-1)
-        page = log.rows(None if before < 0 else before, call.number("limit", 100, least=1, most=1000), **filters)
+        opener = self._core.opener(call.session)
+        limit = call.number("limit", 100, least=1, most=1000)
+        page = log.rows(None if before < 0 else before, limit, opener.text, **filters)
         if page.rows and self._is_new_look(call, before, filters):
             said = " ".join(f"{name}={value}" for name, value in filters.items() if value)
             event = ev.LogViewed(first=page.rows[-1].seq, last=page.rows[0].seq, filter=_plain(said))
@@ -58,7 +60,7 @@ class Auditing:
     def entry(self, call: Call) -> EntryDetail:
         """One entry in full"""
         seq = _seq(call)
-        detail = self._core.log.detail(seq)
+        detail = self._core.log.detail(seq, self._core.opener(call.session).struct)
         event = ev.LogViewed(first=seq, last=seq)
         self._core.append(call.session, [Draft(event=event, actor=call.session.actor)])
         return detail

@@ -56,7 +56,8 @@ class Ceremonies:
     def listed(self, call: Call) -> list[CeremonySummary]:
         """All ceremonies, newest first"""
         with self._core.reading() as conn:
-            return [summary(state) for state in projections.ceremonies(conn)]
+            found = [summary(state) for state in projections.ceremonies(conn)]
+        return [self._core.shown(item) for item in found]
 
     def view(self, call: Call) -> CeremonyView:
         """One ceremony, all that a page needs"""
@@ -77,7 +78,7 @@ class Ceremonies:
             state = projections.ceremony(conn, ceremony_id)
         if state is None:
             raise not_found(f"There is no ceremony “{ceremony_id[:80]}”.")
-        return state
+        return self._core.shown(state)
 
     def statement(self, call: Call) -> Statement:
         """What this person would sign now"""

@@ -13,6 +13,8 @@ import threading
 from pathlib import Path
 
 from hsm_console.audit.checkpoint import parse_note
+from hsm_console.audit.disclosure import HIDDEN
+from hsm_console.audit.opened import ERASED, has_sealed
 from hsm_console.ceremony import fold, minutes, script
 from hsm_console.ceremony import state as st
 from hsm_console.ceremony.minutes import LogHead
@@ -142,7 +144,7 @@ class Evidence:
             rows = conn.execute(
                 "SELECT seq FROM entry_row WHERE ceremony_id = ? ORDER BY seq", (ceremony_id,)
             ).fetchall()
-        return tuple(self._core.log.read(seq) for (seq,) in rows)
+        return tuple(self._core.shown(self._core.log.read(seq)) for (seq,) in rows)
 
     def _minutes_again(self, ceremony_id: str) -> bytes:
         """The minutes from the log alone, the same bytes whose digest stands in it. Raises `minutes-differ`."""
@@ -170,6 +172,12 @@ class Evidence:
                 exit_code=ExitCode.VERIFICATION,
             )
         )
+
+    @staticmethod
+    def _written(path: Path, state: State) -> bytes:
+        """The minutes on the disk, when they are those whose digest the log holds; empty otherwise."""
+        data = path.read_bytes() if path.exists() else b""
+        return data if minutes.digest(data) == state.minutes_sha256 else b""
 
     def _notes(self, before: int) -> list[str]:
         """The checkpoints that may have been the newest one when entry `before` was written, newest first."""
@@ -202,13 +210,16 @@ class Evidence:
                 state = projections.ceremony(conn, ceremony_id)
             if state is None:
                 raise not_found(f"There is no ceremony “{ceremony_id[:80]}”.")
+            if has_sealed(state) and not self._core.seals.opener.is_open:
+                return  # what is missing is written at the next unlock; what is there stays as it is
+            state = self._core.shown(state)
             folder = self._folder(ceremony_id)
             for name, data in self._public(state).items():
                 _write(folder / name, data)
             for index in dict.fromkeys(receipt.index for receipt in state.receipts):
                 self._receipts.write(index, folder, state.title)
             if state.minutes_sha256:
-                data = self._minutes_again(ceremony_id)
+                data = self._written(folder / MINUTES_JSON, state) or self._minutes_again(ceremony_id)
                 _write(folder / MINUTES_JSON, data)
                 if not (folder / MINUTES_PDF).exists():
                     _write(folder / MINUTES_PDF, self._receipts.minutes_pdf(data))
@@ -228,7 +239,7 @@ class Evidence:
             if state.certificate:
                 found[f"certificates/{stem}.pem"] = pem("CERTIFICATE", state.certificate).encode()
         signed: tuple[st.Vote | st.SignOff, ...] = (*state.votes, *state.sign_offs)
-        for vote in signed:
+        for vote in (item for item in signed if item.statement not in (ERASED, HIDDEN)):
             name = f"statements/{vote.seq:04d}-{_stem(vote.uid)}"
             found[f"{name}.json"] = vote.statement.encode()
             found[f"{name}.p7s"] = base64.b64decode(vote.cms)

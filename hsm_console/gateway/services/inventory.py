@@ -11,7 +11,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from msgspec.structs import replace
 
-from hsm_console.audit.log import AuditLog
+from hsm_console.audit.disclosure import HIDDEN
+from hsm_console.audit.opened import ERASED
 from hsm_console.ceremony.view import pem
 from hsm_console.crypto import words
 from hsm_console.domain import events as ev
@@ -77,20 +78,27 @@ class People:
         return [self._view(row) for row in rows]
 
     def _view(self, row: PersonRow) -> PersonView:
-        certificate = self._certificate(self._core.log, row)
+        certificate = self._certificate(row)
+        known = self._core.rosters.current.by_key(row.spki_sha256)
+        name = known.person.name if known is not None else self._core.shown(row).name
         return PersonView(
-            person=Person(uid=row.uid, name=row.name),
+            person=Person(uid=row.uid, name=name),
             roles=row.roles,
             serial=row.serial,
-            not_after_ms=profiles.time_ms(certificate.not_valid_after_utc),
+            not_after_ms=profiles.time_ms(certificate.not_valid_after_utc) if certificate else 0,
             revoked=row.revoked_ms > 0,
-            certificate_pem=certificate.public_bytes(Encoding.PEM).decode(),
+            certificate_pem=certificate.public_bytes(Encoding.PEM).decode() if certificate else "",
         )
 
-    @staticmethod
-    def _certificate(log: AuditLog, row: PersonRow) -> x509.Certificate:
-        event = log.read(row.seq).event
+    def _certificate(self, row: PersonRow) -> x509.Certificate | None:
+        """None while it is sealed and the device locked, and when its entry was pruned."""
+        try:
+            event = self._core.shown(self._core.log.read(row.seq)).event
+        except InputError:
+            return None
         assert isinstance(event, ev.PersonEnrolled)  # noqa: S101 - the projection says so
+        if event.certificate in (HIDDEN, ERASED):
+            return None
         return x509.load_der_x509_certificate(base64.b64decode(event.certificate))
 
     def enrol(self, call: Call) -> PersonView:

@@ -89,7 +89,7 @@ class Operations:
         with self._core.reading() as conn:
             state = projections.ceremony(conn, ceremony_id)
         assert state is not None  # noqa: S101 - the caller holds it
-        return state
+        return self._core.shown(state)
 
     def _record(self, ceremony_id: str, outcome: engine.Outcome, session: Session, context: Context) -> None:
         state = self._state(ceremony_id)
@@ -215,7 +215,7 @@ class Operations:
         found = [key for wanted in ids for key in core.device.hsm().find(object_id=bytes.fromhex(wanted))]
         ending = recovery.classify(intent, found, grade=self._grade())
         with core.reading() as conn:
-            state = projections.ceremony(conn, ceremony_id) if ceremony_id else None
+            state = core.shown(projections.ceremony(conn, ceremony_id)) if ceremony_id else None
         if state is not None and state.intent is not None and state.status in (st.OPEN, st.PAUSED):
             core.log.append(engine.conclude(state, ending, context), expect=unchanged(state))
         else:

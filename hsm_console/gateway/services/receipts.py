@@ -111,7 +111,7 @@ class Receipts:
         """What a page shows of it."""
         proven = rc.verify(receipt, self._core.vkey)
         recorded = proven.recorded
-        title = ocsf.summary(recorded) if recorded is not None else f"Entry {proven.index}"
+        title = ocsf.summary(self._core.shown(recorded)) if recorded is not None else f"Entry {proven.index}"
         return ReceiptView(
             index=proven.index,
             size=proven.head.size,
