@@ -15,7 +15,6 @@ import msgspec
 
 from hsm_console import __version__
 from hsm_console.audit import canonical, kinds, words
-from hsm_console.audit.disclosure import HIDDEN, MARK, hide
 from hsm_console.domain.clock import Instant
 from hsm_console.domain.errors import ExitCode, Problem, VerificationFailed
 from hsm_console.domain.events import AnyEvent, Draft, Event, LogCreated, PersonEnrolled, PersonRevoked, Recorded
@@ -77,7 +76,7 @@ def encode(draft: Draft, seq: int, previous: str, instant: Instant, uid: str, ar
             "simulated": around.device is not None and around.device.simulated,
             **around.sealed,
         },
-        "message": _said(event, draft.actor),
+        "message": words.said(event, draft.actor),
         "metadata": {
             "correlation_uid": draft.correlation or uid,
             "product": _PRODUCT,
@@ -362,31 +361,18 @@ def _actor(envelope: Envelope) -> Actor | None:
 
 def summary(recorded: Recorded) -> str:
     """What happened, in one sentence; `(sealed)` in the place of what is under seal."""
-    return _said(recorded.event, recorded.actor)
+    return words.said(recorded.event, recorded.actor)
 
 
 def explain(recorded: Recorded) -> tuple[str, ...]:
     """What happened, when, who did it and each fact, as lines to read."""
-    actor = _named(recorded.actor)
-    shown = recorded if actor is recorded.actor else msgspec.structs.replace(recorded, actor=actor)
-    return tuple(hide(line) for line in words.explain(shown))
+    return words.explain(recorded)
 
 
 def name_of(recorded: Recorded) -> str:
     """Whoever did it: the name, or the short name while the name is under seal; empty for the gateway itself."""
-    actor = _named(recorded.actor)
+    actor = words.named(recorded.actor)
     return actor.name if actor else ""
-
-
-def _said(event: Event, actor: Actor | None) -> str:
-    return hide(words.summary(event, _named(actor)))
-
-
-def _named(actor: Actor | None) -> Actor | None:
-    """With the short name in the place of a name that is under seal, so that sentences stay readable."""
-    if actor is None or not actor.name.startswith((MARK, HIDDEN)):
-        return actor
-    return msgspec.structs.replace(actor, name=actor.uid)
 
 
 def status(recorded: Recorded) -> str:

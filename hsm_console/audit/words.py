@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from hsm_console.audit.disclosure import HIDDEN, MARK, hide
 from hsm_console.domain import events as e
 from hsm_console.domain.keys import Custody
 from hsm_console.domain.people import Actor
@@ -90,8 +91,21 @@ def summary(event: e.Event, actor: Actor | None) -> str:
     return text.replace("\n", " ")
 
 
+def said(event: e.Event, actor: Actor | None) -> str:
+    """The same for everybody: `(sealed)` in the place of what is under seal, the short name for a sealed name."""
+    return hide(summary(event, named(actor)))
+
+
+def named(actor: Actor | None) -> Actor | None:
+    """With the short name in the place of a name that is under seal, so that sentences stay readable."""
+    if actor is None or not actor.name.startswith((MARK, HIDDEN)):
+        return actor
+    return msgspec.structs.replace(actor, name=actor.uid)
+
+
 def explain(recorded: e.Recorded) -> tuple[str, ...]:
     """What happened, when, who did it, and each fact of the event, as lines to read."""
+    recorded = msgspec.structs.replace(recorded, actor=named(recorded.actor))
     when = datetime.fromtimestamp(recorded.time_ms / 1000, UTC)
     lines = [
         summary(recorded.event, recorded.actor),
@@ -104,7 +118,7 @@ def explain(recorded: e.Recorded) -> tuple[str, ...]:
     else:
         lines.append(f"Who: {GATEWAY.lower()} itself, with nobody asking.")
     lines.extend(_facts(recorded.event))
-    return tuple(lines)
+    return tuple(hide(line) for line in lines)
 
 
 def _facts(event: e.Event) -> list[str]:
