@@ -1,100 +1,100 @@
 """A second verifier for people who trust nobody: Python's standard library and the command `openssl`, nothing else.
-    python3 verify.py audit.db log.vkey [receipt.tlog-proof …]     exit: 0 verified, 1 found something, 2 unreadable
+    python3 verify.py audit.db log.vkey [receipt.tlog-proof | token-head.json …]     exit: 0 verified, 1 found something, 2 unreadable
 It shares no code with HSM Console. What is checked, and the words for it, are explained in docs/audit-format.md."""
 import base64, fcntl, functools, hashlib, json, os, pathlib, re, sqlite3, subprocess, sys, tempfile
 found, sha, unb64 = [], lambda data: hashlib.sha256(data).digest(), lambda text: base64.b64decode(text, validate=True)
 say, node = lambda word, text: found.append((word, text)), lambda left, right: sha(b"\x01" + left + right)
-def climb(h, m, n, path):  # RFC 6962 2.1.1: the root that the proof `path` for leaf m of n leads to
-    if n == 1: return h if not path else b""
-    k, rest = 1 << (n - 1).bit_length() - 1, path[:-1]
-    return node(climb(h, m, k, rest), path[-1]) if m < k else node(path[-1], climb(h, m - k, n - k, rest))
-def ed25519(message, signature):  # RFC 8032 by openssl, the key as SubjectPublicKeyInfo
+tell = lambda text, **words: [say(word.replace("_", "-"), text) for word, bad in words.items() if bad]
+def climb(h, m, n, p):  # RFC 6962 2.1.1: the root that the proof `p` for leaf m of n leads to
+    k = 1 << (n - 1).bit_length() - 1 if n > 1 else 0
+    return (b"" if p else h) if n < 2 else node(climb(h, m, k, p[:-1]), p[-1]) if m < k else node(p[-1], climb(h, m - k, n - k, p[:-1]))
+def good(message, signature, spki=bytes.fromhex("302a300506032b6570032100")):  # Ed25519 (RFC 8032, RFC 8410) by openssl
     with tempfile.TemporaryDirectory() as d:
-        spki = bytes.fromhex("302a300506032b6570032100") + key
-        for file, data in ("k", spki), ("m", message), ("s", signature): pathlib.Path(d, file).write_bytes(data)
-        command = "openssl pkeyutl -verify -pubin -keyform DER -inkey k -rawin -in m -sigfile s".split()
-        return subprocess.run(command, cwd=d, capture_output=True).returncode == 0
+        for file, data in ("k", spki + key), ("m", message), ("s", signature): pathlib.Path(d, file).write_bytes(data)
+        return not subprocess.getstatusoutput(f"cd '{d}'; openssl pkeyutl -verify -pubin -keyform DER -inkey k -rawin -in m -sigfile s")[0]
 def open_note(text, where):  # C2SP signed note, timed Ed25519 -> size, root, seconds, key ids of our lines; or None
     try:
         body, _, tail = text.partition("\n\n"); origin, size, root = body.split("\n")[:3]
-        if not tail: return say("DOWNGRADE", f"{where} has no signature")
         lines = [(who, unb64(blob)) for who, blob in re.findall(r"^— (\S+) (\S+)$", tail, re.M)]
-        if len(lines) != tail.count("\n") or len(unb64(root)) != 32: raise ValueError
-        mine = [blob[4:] for who, blob in lines if (who, blob[:4]) == (name, key_id)]
-        if origin != name or not mine: return say("FOREIGN", f"{where} is of another log or key")
-        for blob in mine:
-            seconds = int.from_bytes(blob[:8], "big")
-            if not ed25519(f"cosignature/v1\ntime {seconds}\n{body}\n".encode(), blob[8:]): raise ValueError
-        return int(size), unb64(root), seconds, {blob[:4] for who, blob in lines if who == name}
+        if tail and (len(lines) != tail.count("\n") or len(unb64(root)) != 32): raise ValueError
+        mine = [(int.from_bytes(blob[4:12], "big"), blob[12:]) for who, blob in lines if (origin, who, blob[:4]) == (name, name, key_id)]
+        if not mine: return say("FOREIGN" if tail else "DOWNGRADE", f"{where} is not signed by this log's key")
+        if not all(good(f"cosignature/v1\ntime {seconds}\n{body}\n".encode(), blob) for seconds, blob in mine): raise ValueError
+        return int(size), unb64(root), mine[-1][0], {blob[:4] for who, blob in lines if who == name}
     except ValueError: say("BAD-SIGNATURE", f"{where} does not verify")
-def open_receipt(path):  # C2SP tlog-proof -> size, root, index, leaf; or None
+def open_proof(path):  # C2SP tlog-proof, or the token's head as JSON -> size, root; or None
     try:
-        top, _, note = pathlib.Path(path).read_text("utf-8").partition("\n\n"); top = top.split("\n")
-        if not (head := open_note(note, path)): return None
-        index, leaf = int(top[2].removeprefix("index ")), sha(b"\x00" + unb64(top[1].removeprefix("extra ")))
-        if index >= head[0] or climb(leaf, index, head[0], [*map(unb64, top[3:])]) != head[1]: raise ValueError
-        return head[0], head[1], index, leaf
-    except (ValueError, IndexError): say("BAD-PROOF", f"{path}: the proof does not lead to the root")
-def main(database, receipts, live):
-    wal = live or os.path.exists(database + "-wal") and os.path.getsize(database + "-wal")
-    db = sqlite3.connect(f"file:{database}?" + ("mode=ro" if wal else "immutable=1"), uri=True)
-    db.text_factory = lambda raw: raw.decode(errors="replace"); ours = "type='table' AND name IN ('entry','checkpoint')"
-    if db.execute("SELECT count(*) FROM sqlite_master WHERE " + ours).fetchone() != (2,): raise ValueError("no log")
-    whole = "CASE WHEN length(body) < 65536 AND typeof(body) = 'blob' THEN body END"
-    notes = db.execute("SELECT size, CAST(note AS TEXT) FROM checkpoint ORDER BY size").fetchall()
-    t, roots, n, prev, chain, shifted, old = [], {}, 0, "", None, False, None
-    steps, told, intents, run, on, owed, signed, kinds, ms = [], [], {}, None, False, [], 0, set(), 0
-    proofs = [p for p in map(open_receipt, receipts) if p]; sizes = {p[0] for p in proofs} | {size for size, _ in notes}
-    for seq, body in db.execute("SELECT seq, " + whole + " FROM entry ORDER BY seq"):
-        if seq != n: say("GAP", f"entry {n} is missing"); n, shifted = seq, True
-        body, before, n = body or b"", prev, n + 1; leaf = sha(b"\x00" + body); prev = sha(body).hex()
-        if any(p[2] == seq and p[3] != leaf for p in proofs): say("REWRITTEN", f"entry {seq} is not the receipt's")
-        t.append((1, leaf))  # the tree: width and root of each perfect subtree, left to right (RFC 6962 2.1)
-        while len(t) > 1 and t[-2][0] == t[-1][0]: t[-2:] = [(2 * t[-1][0], node(t[-2][1], t[-1][1]))]
+        top, _, note = pathlib.Path(path).read_text("utf-8").partition("\n\n"); lines = top.split("\n")
+        j = json.loads(top) if top[:1] == "{" else {}; head = (j["size"], unb64(j["root"])) if j else open_note(note, path)
+        if j or not head: return head if not j or j["origin"] == name else say("FOREIGN", f"{path} is of another log")
+        index, leaf = int(lines[2][6:]), sha(b"\x00" + unb64(lines[1].removeprefix("extra ")))
+        return head[:2] if index < head[0] and climb(leaf, index, head[0], [*map(unb64, lines[3:])]) == head[1] else say("BAD-PROOF", path)
+    except (ValueError, IndexError, KeyError): say("BAD-PROOF", f"{path}: the proof does not lead to the root")
+def main(file, receipts, live):
+    wal = live or os.path.exists(file + "-wal") and os.path.getsize(file + "-wal"); folder = pathlib.Path(file).parent / "segments"
+    db = sqlite3.connect(f"file:{file}?" + ("mode=ro" if wal else "immutable=1"), uri=True); db.text_factory = bytes
+    one = lambda what, *keys: db.execute("SELECT " + what, keys).fetchone() or (None, None)
+    if one("count(*) FROM sqlite_master WHERE type='table' AND name IN ('entry','checkpoint')") != (2,): raise ValueError("no log")
+    tile, row = lambda n: one("data FROM tile WHERE level=0 AND n=?", n)[0], lambda d: one("seq,sealed FROM disclosure WHERE digest=?", d)
+    notes = db.execute("SELECT size, CAST(substr(note, 1, 65536) AS BLOB) FROM checkpoint ORDER BY size").fetchall()
+    heads = [head for head in map(open_proof, receipts) if head]; sizes = {size for size, _ in heads + notes}
+    t, roots, n, prev, chain, shifted, old, below, claim, cut, files, leaves = [], {}, 0, "", None, False, None, 0, "", {}, {}, []
+    steps, told, intents, run, on, owed, signed, kinds, ms, gone, held = [], [], {}, None, False, [], 0, set(), 0, {}, 0
+    for seq, body in db.execute("SELECT seq, iif(typeof(body)='blob' AND length(body)<65536,body,x'') FROM entry NOT INDEXED ORDER BY seq"):
+        if seq > n == 2 and seq % 256 == 0 and all(len(tile(k) or b"") == 8192 for k in range(seq // 256)):
+            leaves = [tile(k // 256)[k % 256 * 32:][:32] for k in range(2, seq)]  # their bodies were pruned
+            below, prev, old, run, on, intents = seq, None, None, None, False, {}
+        elif seq != n: say("GAP", f"entry {n} is missing"); n, shifted = seq, True
+        before, prev, earlier = prev, sha(body).hex(), ms
         try:
             e = json.loads(body); a, x, boot = e["attestation"], e["hsm_console"], e["device"]["boot_uid"]
             ev, ms, up, same = x["event"], e["time"], x["boottime_ms"], old and old[1] == boot; kind = ev["kind"]
             up0, shift = old[2] if same else up, ms - old[0] - (up - old[2] if same else 0) if old else 0
             back, chain = a["prev_event"]["fingerprint"]["value"] if "prev_event" in a else "", chain or a["chain_uid"]
-            wrong = {"CHAIN": back != before, "GAP": e["metadata"]["sequence"] != seq, "CLOCK": up < up0,
-                     "FOREIGN": a["chain_uid"] != chain or not seq and ev["origin"] != name,
-                     "UNCLEAN": run is not None and ev.get("previous_end", "unclean") != "unclean"}
-            found.extend((word, f"entry {seq} does not follow what stands before it") for word in wrong if wrong[word])
+            claim, before = (back, back) if before is None else (claim, before); fresh = kind in ("gateway-started", "device-down")
+            rows = [(d, h, *row(d)) for d, h in zip(x.get("_sd", ()), x.get("_sealed", ()), strict=True)]
+            gone |= {d: seq for d, _, _, blob in rows if blob is None}; held += sum(blob is not None for *_, blob in rows)
+            tell(f"entry {seq}", FOREIGN=a["chain_uid"] != chain or not seq and ev["origin"] != name, GAP=e["metadata"]["sequence"] != seq,
+                 UNCLEAN=run is not None and ev.get("previous_end", "unclean") != "unclean", CHAIN=back != before, CLOCK=up < up0,
+                 SEALED=any(blob is not None and (s, sha(blob).hex()) != (seq, h) for _, h, s, blob in rows))
             if shift < -5000 or same and abs(shift) > 5000 + abs(up - up0) // 1000: steps.append((seq, shift))
             if kind == "time-change-declared" and "user" in e["actor"]: told.append((seq, ev["shift_ms"]))
-            run = {"gateway-started": seq, "gateway-stopped": None}.get(kind, run)
-            if kind in ("gateway-started", "device-down"): on, owed = False, []
-            on, old = on or kind == "device-unlocked", (ms, boot, up)
+            on, owed, old = on and not fresh or kind == "device-unlocked", [] if fresh else owed, (ms, boot, up)
             owed += [(seq, up, x["critical"] or kind == "gateway-stopped")] * on; on = on and kind != "gateway-stopped"
+            run, cut = {"gateway-started": seq, "gateway-stopped": None}.get(kind, run), ev if kind == "log-pruned" else cut
             if kind == "operation-intended": intents[seq] = ev.get("count", 1)
-            elif intents.get(ev.get("intent")): intents[ev["intent"]] -= 1 if "success" in kind else 1 << 53
+            elif intents.get(i := ev.get("intent")): intents[i] = intents[i] - 1 if "success" in kind else 0
+            for s in [ev] * (kind == "log-rotated") + ev.get("segments", []): files[folder / pathlib.Path(s["file"]).name] = s
+            for text in ev.get("findings", ()) if kind == "device-log-compared" else (): say(*text.split(": ", 1))
+            for d in [item["digest"] for item in ev.get("erased", ())]: gone.pop(d, 0) or tell(f"{d} was erased", SEALED=row(d)[1])
         except (ValueError, KeyError, TypeError, RecursionError): say("REWRITTEN", f"entry {seq} has no entry's form")
-        if n in sizes: roots[n] = functools.reduce(lambda a, b: node(b, a), [h for _, h in t[::-1]]), ms, shifted
+        for leaf in [*leaves, sha(b"\x00" + body)]:  # the tree: width and root of each perfect subtree, left to right (RFC 6962 2.1)
+            n, leaves = n + 1, []; t.append((1, leaf))
+            while len(t) > 1 and t[-2][0] == t[-1][0]: t[-2:] = [(2 * t[-1][0], node(t[-2][1], t[-1][1]))]
+            if n in sizes: roots[n] = functools.reduce(lambda a, b: node(b, a), [h for _, h in t[::-1]]), [earlier, ms][n > seq], shifted
     for seq, shift in steps:  # a person's declaration excuses one step of its size, near it
-        near = next((t for t in told if abs(t[0] - seq) <= 16 and abs(t[1] - shift) <= 60000), None)
+        near = next((d for d in told if abs(d[0] - seq) <= 16 and abs(d[1] - shift) <= 60000), None)
         told.remove(near) if near else say("CLOCK", f"the clock jumped by {shift} ms before entry {seq}")
-    for size, text in [x for x in notes if x[0] <= n or say("TRUNCATED", f"a checkpoint knows {x[0]} of {n} entries")]:
-        head, here = open_note(text, f"the checkpoint of size {size}"), roots.get(size, (b"", 0, True))
-        if head and head[0] != size: say("ROLLED-BACK", f"the checkpoint kept for {size} speaks of {head[0]}")
-        elif head and head[1] != here[0]: here[2] or say("REWRITTEN", f"below {size}: not as signed")
-        elif head:
-            if head[2] * 1000 + 5999 < here[1]: say("CLOCK", f"checkpoint {size} is older than its last entry")
-            if not kinds <= head[3]: say("DOWNGRADE", f"the checkpoint of size {size} lacks a signature")
-            signed, kinds = size, head[3]
-    for size, root, index, _ in proofs:
-        if size > n: say("ROLLED-BACK" if n == signed else "TRUNCATED", f"a receipt knows {size} entries, here are {n}")
-        elif roots.get(size, [root])[0] != root: say("FORK" if signed >= size else "REWRITTEN", f"receipt of {index}")
+    for size, text in notes:
+        head = size <= n and open_note(text.decode(errors="replace"), f"the checkpoint of size {size}") or (size, b"", -1, kinds)
+        root, last, off = roots.get(size, (b"", 0, True))
+        tell(f"checkpoint of {size}, {n} entries", TRUNCATED=size > n, ROLLED_BACK=head[0] != size, DOWNGRADE=not kinds <= head[3],
+             REWRITTEN=head[1] not in (b"", root) and not off, CLOCK=0 <= head[2] * 1000 < last - 5999)
+        if root and head[:2] == (size, root): signed, kinds = size, head[3]
+    for size in [size for size, root in heads if size > n or roots.get(size, [root])[0] != root]:
+        say("FORK" if size <= signed else "REWRITTEN" if size <= n else "TRUNCATED" if n > signed else "ROLLED-BACK", f"head {size}")
+    [tell(p.name, SEGMENT=sha(p.read_bytes()).hex() != s["sha256"] if p.is_file() else s["first"] < below) for p, s in files.items()]
     owed = [o for o in owed if o[0] >= signed and (o[2] and not live or old[2] - o[1] > 90000)]
-    if owed or not signed or n - signed > (512 if live else 256):
-        say("UNSIGNED" if n else "TRUNCATED", f"{n - signed} of {n} entries are not signed")
-    if run is not None and not live: say("UNCLEAN", "the log ends without a proper stop")
-    if not live and any(count > 0 for count in intents.values()): say("INTERRUPTED", "an operation has no ending")
-    line = f"OK entries={n} signed={signed} unsigned_tail={n - signed} receipts={len(proofs)}; not checked: token"
+    tell(f"the log as a whole: {n - signed} of {n} entries are not signed, {below} pruned, {len(gone)} values gone",
+         GAP=below and cut.get("below") != below, CHAIN=below and cut and cut.get("fingerprint") != claim, TRUNCATED=not n,
+         UNSIGNED=n and (owed or not signed or n - signed > 256 << live), UNCLEAN=run is not None and not live,
+         SEALED=gone or one("count(*) FROM disclosure WHERE seq >= ?", below)[0] > held, INTERRUPTED=not live and any(intents.values()))
+    line = f"OK entries={n} signed={signed} unsigned_tail={n - signed} receipts={len(heads)}; not checked: tiles, policy"
     print("NOT " * bool(found) + line, *map(": ".join, found), sep="\n"); return int(bool(found))
 try:
     name, key_hex, key = pathlib.Path(sys.argv[2]).read_text().strip().split("+", 2); key = unb64(key)[1:]
     if (key_id := sha(name.encode() + b"\n\x04" + key)[:4]).hex() != key_hex: raise ValueError("no verifier key")
     try: live = fcntl.flock(os.open(sys.argv[1] + ".lock", os.O_RDONLY), fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError as fault: live = isinstance(fault, BlockingIOError)  # a process is writing this log now
-    sys.exit(main(sys.argv[1], sys.argv[3:], live))
+    sys.exit(main(sys.argv[1], sys.argv[3:], bool(live)))
 except (OSError, ValueError, IndexError, TypeError, sqlite3.Error) as fault: print(f"unreadable: {fault}"); sys.exit(2)

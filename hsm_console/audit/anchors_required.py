@@ -13,9 +13,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 import msgspec
 
 from hsm_console.audit.anchors import Anchor
-from hsm_console.audit.findings import Word
+from hsm_console.audit.findings import EACH, Word
 
-KINDS = frozenset({"policy-in-force", "ceremony-opened", "ceremony-closed", "receipt-issued", "head-cosigned"})
+KINDS = frozenset(
+    {"policy-in-force", "ceremony-opened", "ceremony-closed", "receipt-issued", "head-cosigned", "device-log-compared"}
+)
+_OF_DEVICE = frozenset({Word.SHADOW_OP, Word.PHANTOM_OP, Word.DEVICE_CHANGED})
 _ROOTS = 4096  # of newest checkpoints: a cosigned head is that of a checkpoint shortly before
 NAMES = {"token": "token", "receipt": "receipts", "witness": "witness", "device-log": "device log", "tpm": "TPM"}
 
@@ -27,6 +30,7 @@ class _Event(msgspec.Struct, gc=False):
     outcome: str = ""
     size: int = 0
     root: str = ""
+    findings: tuple[str, ...] = ()
 
 
 class _Extension(msgspec.Struct, gc=False):
@@ -51,6 +55,7 @@ class Required:
         self._ceremony = (-1, -1)  # the last completed one: (opened, closed)
         self._receipt = -1
         self._covered = 0
+        self._device: list[tuple[Word, str]] = []
 
     def see(self, seq: int, body: bytes) -> None:
         """One entry of `KINDS`, in order. What cannot be read is somebody else's finding."""
@@ -72,6 +77,15 @@ class Required:
             self._covered = max(self._covered, event.size)
             if self._roots.get(event.size, event.root) != event.root:
                 self._foreign.append((seq, event.size))
+        elif event.kind == "device-log-compared":
+            self._compared(seq, event.findings)
+
+    def _compared(self, seq: int, findings: Sequence[str]) -> None:
+        """What the device's own log told against this one when they were held together."""
+        for item in findings:
+            word, _, text = item.partition(": ")
+            if word in _OF_DEVICE and len(self._device) < EACH:
+                self._device.append((Word(word), f"{text} (the device's own log, by entry {seq})"))
 
     @property
     def covered(self) -> int:
@@ -95,6 +109,7 @@ class Required:
             yield Word.WITNESS_CONFLICT, text
         for seq, size in self._foreign:
             yield Word.FORK, f"the head of {size} entries that a witness cosigned (entry {seq}) is not of this log"
+        yield from self._device
         newest = max((item.size for item in anchors if item.kind == "witness"), default=0)
         for text in self.missing({item.kind for item in anchors}, newest=newest):
             yield Word.INCOMPLETE, text

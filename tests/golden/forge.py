@@ -259,7 +259,7 @@ def samples() -> list[e.AnyEvent]:
             last=9,
             until=12,
             matched=8,
-            findings=("SHADOW-OP: the device signed",),
+            findings=(),
         ),
         e.KeysReadBack(serial="SIM0001", known=3, foreign=("stray (4455)",)),
         e.LogChecked(what="background", first=0, last=9, size=10, anchored=-1, result="NOT OK", findings=("GAP: x",)),
