@@ -79,6 +79,12 @@ def grouped(text: str, size: int = 4) -> str:
     return " ".join(text[i : i + size] for i in range(0, len(text), size))
 
 
+def digest(text: str) -> str:
+    """A SHA-256 in groups, on two lines of the same length."""
+    groups = grouped(text).split()
+    return " ".join(groups[: len(groups) // 2]) + "\n" + " ".join(groups[len(groups) // 2 :])
+
+
 def names(people: list[str]) -> str:
     if len(people) <= 1:
         return "".join(people)

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import QApplication
 from standins import Desk
 
 from ui.calls import Calls
+from ui.constants import make_immortal
 from ui.shell.page import Page
 from ui.shell.window import Window
 from ui.theme.engine import ThemeEngine
@@ -25,6 +26,11 @@ from ui.theme.engine import ThemeEngine
 @pytest.fixture(scope="session", autouse=True)
 def _settings_are_nobodys() -> None:
     QStandardPaths.setTestModeEnabled(True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _constants_outlive_all_signals() -> None:
+    make_immortal()
 
 
 @pytest.fixture

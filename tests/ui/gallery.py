@@ -17,6 +17,7 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
 import fleet_pages
 import places
 import samples as s
+import use_pages
 import work_pages
 from PySide6.QtCore import QEvent
 from PySide6.QtWidgets import QApplication
@@ -29,6 +30,7 @@ from ui.ceremony.pages import page_for
 from ui.ceremony.result import ResultPage
 from ui.ceremony.states import AbandonPage, DeviationPage, EndPage, PausePage, StopPage
 from ui.ceremony.step_up import StatementPage, StepUpPage
+from ui.constants import make_immortal
 from ui.home.page import HomePage
 from ui.login.over import End, SessionOverPage, told_end
 from ui.login.page import LoginPage
@@ -144,7 +146,7 @@ def _plain() -> dict[str, Callable[[], Page]]:
 
 
 def _others() -> dict[str, Callable[[], Page]]:
-    return _plain() | places.simple() | work_pages.simple() | fleet_pages.simple()
+    return _plain() | places.simple() | work_pages.simple() | use_pages.simple() | fleet_pages.simple()
 
 
 def window_with(make: Callable[[], Page], view: object) -> Window:
@@ -185,6 +187,7 @@ def pictures(only: tuple[str, ...] = (), themes: tuple[str, ...] = NAMES) -> Ite
 
 
 if __name__ == "__main__":
+    make_immortal()
     application = QApplication([])
     ThemeEngine(application)
     tempfile.tempdir = None

@@ -64,7 +64,7 @@ def secret_key(label: str, usage: Usage) -> KeyView:
 def several() -> list[KeyView]:
     return [
         s.key(),
-        certified(),
+        replace(certified(), object_id="c3" * 16),
         key("invoice-signing-01", extractable=True),
         key("invoice-signing-02", state="unclear"),
         key("archive-sealing-2019", algorithm="rsa-4096", state="destroyed"),

@@ -135,7 +135,7 @@ class ComparePage(Page):
         facts = [
             (tr("What was found"), self.model.verdict(key).words),
             (tr("It lies on"), self.model.where(key)),
-            (tr("Fingerprint"), texts.grouped(key.fingerprint) or tr("a secret key has none")),
+            (tr("Fingerprint"), texts.digest(key.fingerprint) if key.fingerprint else tr("a secret key has none")),
             (tr("Its id"), texts.grouped(key.object_id)),
             (tr("A copy elsewhere"), key.how or tr("not told")),
         ]

@@ -21,5 +21,5 @@ def facts(pem: str) -> list[tuple[str, str]]:
         (tr("Valid from"), texts.moment(int(found.not_valid_before_utc.timestamp() * 1000))),
         (tr("Valid until"), texts.moment(int(found.not_valid_after_utc.timestamp() * 1000))),
         (tr("Serial number"), texts.grouped(f"{found.serial_number:x}")),
-        (tr("SHA-256"), texts.grouped(found.fingerprint(hashes.SHA256()).hex())),
+        (tr("SHA-256"), texts.digest(found.fingerprint(hashes.SHA256()).hex())),
     ]

@@ -16,13 +16,28 @@ class CheckPage(Page):
     change_asked = Signal()
     left = Signal()
 
-    def __init__(self, what: str, items: list[tuple[str, str]], then: str, *, ask: str = "", where: str = "") -> None:
-        """items: names and values; then: what follows; ask: the main button's words; where: the environment."""
+    def __init__(
+        self,
+        what: str,
+        items: list[tuple[str, str]],
+        then: str,
+        *,
+        ask: str = "",
+        where: str = "",
+        fixed: tuple[str, ...] = (),
+    ) -> None:
+        """items: names and values; then: what follows; ask: the main button's words; where: the environment.
+
+        fixed: names whose values follow from others and have no Change of their own.
+        """
         super().__init__(tr("Check and confirm"), tr("Nothing has been done yet."), eyebrow=what)
         frame, box = card()
         if where:
             box.addWidget(pairs([(tr("Environment"), where)]))
         for name, value in items:
+            if name in fixed:
+                box.addWidget(pairs([(name, value)]))
+                continue
             change = button(tr("Change"), name=tr("Change: {what}", what=name))
             change.clicked.connect(self.change_asked)
             said = pairs([(name, value)])

@@ -64,7 +64,9 @@ def value(parameter: str, text: str, labels: dict[str, str]) -> str:
         return tr("yes") if text == "yes" else tr("no")
     if parameter in ("key", "under") and text in labels:
         return tr("“{label}” (id {id})", label=labels[text], id=text[:16] + "…")
-    if parameter in ("key", "under", "sha256"):
+    if parameter == "sha256":
+        return texts.digest(text)
+    if parameter in ("key", "under"):
         return texts.grouped(text)
     return text if len(text) <= _LONG else tr("{n} characters; they stand in the technical details", n=len(text))
 

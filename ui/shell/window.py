@@ -21,7 +21,15 @@ from ui.widgets.rail import Rail
 from ui.widgets.status import StatusArea
 
 SIZE = (1280, 860)
-PLACES = ("home", "audit", "keys", "orders", "people", "device")  # in the order of their tabs, Control 1 and so on
+PLACES = (
+    "home",
+    "audit",
+    "keys",
+    "use",
+    "orders",
+    "people",
+    "device",
+)  # in the order of their tabs, Control 1 and so on
 
 
 class Window(QMainWindow):
@@ -189,6 +197,7 @@ class Window(QMainWindow):
             "home": tr("Overview"),
             "audit": tr("Log"),
             "keys": tr("Keys"),
+            "use": tr("Use a key"),
             "orders": tr("Orders"),
             "people": tr("People"),
             "device": tr("Modules"),

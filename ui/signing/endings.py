@@ -28,7 +28,9 @@ def signed(key: KeyView, brought: Brought, reply: SignReply, who: str) -> Result
     ]
     if reply.verified_by:
         facts.append((tr("Verified again by"), reply.verified_by))
-    command = stranger.command(reply.mechanism, name, f"{name}.sig", file_name(key.label, "pem"))
+    command = stranger.command(
+        reply.mechanism, name, f"{name}.sig", file_name(key.label, "pem"), of_digest=brought.of_digest
+    )
     details = f"{command}\n\n{reply.signature.hex()}".strip()
     takes = [Take(tr("&Save the signature…"), f"{name}.sig", reply.signature)]
     if key.spki_pem:
@@ -95,11 +97,17 @@ def not_opened(key: KeyView, brought: Brought, problem: Problem) -> ResultPage:
     )  # fmt: skip
 
 
+def fixed() -> tuple[str, ...]:
+    """Of `about`: what follows from the file itself."""
+    return tr("Size"), tr("SHA-256"), tr("Taken for it")
+
+
 def about(brought: Brought) -> list[tuple[str, str]]:
     return [
         (tr("What"), brought.name),
-        (tr("Size"), size(len(brought.data))),
-        (tr("SHA-256"), texts.grouped(brought.sha256)),
+        (tr("Size"), size(brought.octets)),
+        (tr("SHA-256"), texts.digest(brought.sha256)),
+        *([(tr("Taken for it"), tr("the line that “sha256sum” prints for it"))] if brought.of_digest else []),
     ]
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
+
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QPlainTextEdit, QRadioButton, QVBoxLayout, QWidget
 
@@ -10,7 +13,7 @@ from hsm_console.domain.keys import SignMechanism
 from hsm_console.domain.messages.ceremony import KeyView
 from hsm_console.domain.messages.work import KeyDetail
 from ui import texts
-from ui.files import Brought, bring, typed
+from ui.files import MEGABYTE, Brought, bring, bring_digest, typed
 from ui.keys import words
 from ui.texts import tr
 from ui.theme.engine import engine
@@ -18,7 +21,9 @@ from ui.widgets.basics import label
 from ui.widgets.field import FormField, choice
 from ui.widgets.file_field import FileField
 
-MOST = 16 * 1024 * 1024  # octets; what is larger would not fit into one request to the gateway
+MOST = 16 * MEGABYTE  # what is larger would not fit into one request to the gateway
+MOST_SEALED = 12 * MEGABYTE  # encrypted, it has to fit as well
+MOST_ENVELOPE = MOST + 2 * MEGABYTE
 
 
 class KeyField(QWidget):
@@ -75,10 +80,14 @@ class KeyField(QWidget):
 
 
 class ContentField(QWidget):
-    """A file, or a text that is typed here."""
+    """A file, a text that is typed here, or the digest of a file that is too large to travel."""
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, *, digest: bool, most: int = MOST) -> None:
+        """digest: whether a digest may stand for a file; most: octets of a file that travels whole."""
         super().__init__()
+        self._most = most
+        self.by_digest = QRadioButton(tr("The di&gest of a large file"))
+        self.by_digest.setVisible(digest)
         self.by_file = QRadioButton(tr("A &file"))
         self.by_text = QRadioButton(tr("A te&xt that I type"))
         self.by_file.setChecked(True)
@@ -87,9 +96,11 @@ class ContentField(QWidget):
         self.text.setTabChangesFocus(True)
         self.text.setFixedHeight(engine().px(120))
         self._typed = FormField(tr("Text"), self.text, hint=tr("Exactly as it stands here, as UTF-8."))
+        said = tr("Its SHA-256 is computed here, and the line that “sha256sum” prints for it is what counts.")
+        self._said = label(said, "hint")
         ways = QHBoxLayout()
         ways.setSpacing(engine().px(24))
-        for way in (self.by_file, self.by_text):
+        for way in (self.by_file, self.by_text, self.by_digest):
             ways.addWidget(way)
         ways.addStretch(1)
         box = QVBoxLayout(self)
@@ -97,9 +108,12 @@ class ContentField(QWidget):
         box.setSpacing(engine().px(10))
         box.addLayout(ways)
         box.addWidget(self.file)
+        box.addWidget(self._said)
         box.addWidget(self._typed)
         self._typed.hide()
+        self._said.hide()
         self.by_text.toggled.connect(self._turn)
+        self.by_digest.toggled.connect(self._said.setVisible)
 
     def _turn(self, by_text: bool) -> None:
         self._typed.setVisible(by_text)
@@ -116,23 +130,26 @@ class ContentField(QWidget):
                 return None
             return Source(text=text)
         path = self.file.require()
-        return Source(path=path) if path is not None else None
+        return Source(path=path, most=self._most, digest=self.by_digest.isChecked()) if path is not None else None
 
     def refuse(self, problem: Problem) -> None:
         self.file.refuse(f"{problem.what} {problem.todo}")
 
 
+@dataclass(frozen=True)
 class Source:
     """What will be read, once: `bring` opens the file, so that the page never does. Blocks."""
 
-    def __init__(self, *, path: object = None, text: str = "") -> None:
-        self._path, self._text = path, text
+    path: Path | None = None
+    text: str = ""
+    most: int = MOST
+    digest: bool = False
 
     def bring(self) -> Brought:
         """Raises InputError with a code that begins with `file-`."""
-        from pathlib import Path
-
-        return bring(self._path, MOST) if isinstance(self._path, Path) else typed(self._text)
+        if self.path is None:
+            return typed(self.text)
+        return bring_digest(self.path) if self.digest else bring(self.path, self.most)
 
 
 def mechanism_field() -> FormField:

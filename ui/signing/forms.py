@@ -13,7 +13,16 @@ from hsm_console.domain.keys import SignMechanism
 from hsm_console.domain.messages.ceremony import KeyView
 from hsm_console.domain.messages.work import KeyDetail
 from ui.shell.page import Page
-from ui.signing.fields import ContentField, KeyField, Source, fill_mechanisms, mechanism, mechanism_field
+from ui.signing.fields import (
+    MOST_ENVELOPE,
+    MOST_SEALED,
+    ContentField,
+    KeyField,
+    Source,
+    fill_mechanisms,
+    mechanism,
+    mechanism_field,
+)
 from ui.texts import tr
 from ui.widgets.basics import button, card, label, row
 from ui.widgets.busy import BusyButton
@@ -103,7 +112,7 @@ class SignForm(UseForm):
         super().__init__(tr("Sign"), lead, tr("&Check it"), keys, wanted)
 
     def build(self) -> None:
-        self.content = ContentField(tr("What is &signed"))
+        self.content = ContentField(tr("What is &signed"), digest=True)
         self.mechanism = mechanism_field()
         self.box.addWidget(self.key)
         self.box.addWidget(self.content)
@@ -134,7 +143,7 @@ class VerifyForm(UseForm):
         super().__init__(tr("Verify a signature"), lead, tr("&Verify it"), keys, wanted)
 
     def build(self) -> None:
-        self.content = ContentField(tr("What was &signed"))
+        self.content = ContentField(tr("What was &signed"), digest=True)
         self.signature = FileField(tr("The si&gnature"), hint=tr("A file, most often with .sig at its end."))
         self.own = QRadioButton(tr("A key of this &workspace"))
         self.other = QRadioButton(tr("Somebody's &public key, from a file"))
@@ -175,6 +184,9 @@ class VerifyForm(UseForm):
     def _at_field(self, problem: Problem) -> bool:
         if not problem.code.startswith("file-"):
             return False
+        if problem.code == "file-no-public-key":
+            self.public.refuse(f"{problem.what} {problem.todo}")
+            return True
         at = problem.details.get("path", "")
         for field in (self.signature, self.public):
             if field.path() is not None and str(field.path()) == at:
@@ -191,7 +203,7 @@ class EncryptForm(UseForm):
         super().__init__(tr("Encrypt"), lead, tr("&Encrypt it"), keys, wanted)
 
     def build(self) -> None:
-        self.content = ContentField(tr("What is &encrypted"))
+        self.content = ContentField(tr("What is &encrypted"), digest=False, most=MOST_SEALED)
         self.bound = _bound()
         self.box.addWidget(self.key)
         self.box.addWidget(self.content)
@@ -227,7 +239,7 @@ class DecryptForm(UseForm):
         path = self.envelope.require()
         if path is None or self.key.key is None:
             return None
-        return Wish(self.deed, self.key.key, Source(path=path), bound=self.bound.text().encode())
+        return Wish(self.deed, self.key.key, Source(path=path, most=MOST_ENVELOPE), bound=self.bound.text().encode())
 
     def _at_field(self, problem: Problem) -> bool:
         if problem.code.startswith("file-"):

@@ -53,18 +53,18 @@ class ResultPage(Page):
         self.add(frame)
         self._news = QVBoxLayout()
         self.add(self._news)
-        around, box = card()
-        box.addWidget(pairs(facts))
-        self.add(around)
-        if fingerprint[0]:
-            self.add(Fingerprint(*fingerprint))
-        ways = [self._way(take) for take in takes]
+        ways = [self._way(take, first=n == 0) for n, take in enumerate(takes)]
         if entry >= 0:
             receipt = button(tr("&Receipt of record {n}…", n=entry))
             receipt.clicked.connect(lambda _checked=False: self.receipt_asked.emit(entry))
             ways.append(receipt)
         if ways:
             self.add(row(*ways))
+        around, box = card()
+        box.addWidget(pairs(facts))
+        self.add(around)
+        if fingerprint[0]:
+            self.add(Fingerprint(*fingerprint))
         if details:
             self.add(technical(details))
         again = button(tr("&Once more"))
@@ -79,8 +79,8 @@ class ResultPage(Page):
         self._news.addWidget(notice(tr("Saved: {path}", path=path), look="done", icon="check", colour="good"))
         self.area.ensureVisible(0, 0)
 
-    def _way(self, take: Take) -> QPushButton:
-        made = button(take.text, "act")
+    def _way(self, take: Take, *, first: bool) -> QPushButton:
+        made = button(take.text, "act" if first else "")
         made.clicked.connect(lambda _checked=False: self._save(take))
         return made
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from functools import partial
 
 from hsm_console.client import device, keys, work
+from hsm_console.domain import keyuse
 from hsm_console.domain.errors import Problem
-from hsm_console.domain.keys import SignMechanism, Usage
+from hsm_console.domain.keys import Algorithm, SignMechanism
+from hsm_console.domain.keyuse import Act
 from hsm_console.domain.messages.ceremony import KeyView
 from hsm_console.domain.messages.work import DecryptReply, EncryptReply, SignReply, Verified, VerifyRequest
 from ui import texts
@@ -25,7 +27,6 @@ from ui.texts import tr
 from ui.typed import taking
 
 SMALL = 64 * 1024
-NEEDS = {"sign": Usage.SIGN, "verify": Usage.SIGN, "encrypt": Usage.ENCRYPT, "decrypt": Usage.ENCRYPT}
 
 
 class UseRoad(Road):
@@ -75,7 +76,8 @@ class UseRoad(Road):
         items = [*endings.about(brought), (tr("Key"), f"{key.label} ({texts.algorithm(key.algorithm)})"),
                  (tr("How"), mechanism_words(way.value))]  # fmt: skip
         then = tr("The module signs it now. Whoever has the public key can verify it, for ever; it cannot be unsigned.")
-        page = CheckPage(tr("Sign"), items, then, ask=tr("&Sign with “{label}”", label=key.label))
+        ask = tr("&Sign with “{label}”", label=key.label)
+        page = CheckPage(tr("Sign"), items, then, ask=ask, fixed=endings.fixed())
         page.left.connect(self._window.back)
         page.change_asked.connect(self._window.back)
         page.confirmed.connect(lambda: self._sign(page, key, way, brought))
@@ -163,9 +165,10 @@ class UseRoad(Road):
 
 
 def _fits(key: KeyView, deed: str) -> bool:
+    """What the gateway would not refuse for the key's sake. A signature is verified even by a key that is gone."""
     if key.state != "active" and not (deed == "verify" and key.spki_pem):
         return False
-    return NEEDS[deed] in key.attributes.usages
+    return not keyuse.why_not(Act(deed), Algorithm(key.algorithm), key.attributes.usages)
 
 
 def _key(wish: Wish) -> KeyView:

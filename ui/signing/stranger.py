@@ -12,9 +12,19 @@ _CURVES = {"secp256r1": SignMechanism.ECDSA_SHA256, "secp384r1": SignMechanism.E
            "secp521r1": SignMechanism.ECDSA_SHA512}  # fmt: skip
 
 
-def command(mechanism: SignMechanism, document: str, signature: str, key: str = "key.pem") -> str:
-    """Empty when OpenSSL has no way for it."""
-    document, signature, key = (shlex.quote(name) for name in (document, signature, key))
+def command(
+    mechanism: SignMechanism, document: str, signature: str, key: str = "key.pem", *, of_digest: bool = False
+) -> str:
+    """Empty when OpenSSL has no way for it. of_digest: what was signed is the line about the document's SHA-256."""
+    before = ""
+    if of_digest:
+        line = f"{document}.sha256"
+        before, document = f"sha256sum < {shlex.quote(document)} > {shlex.quote(line)}\n", line
+    check = _check(mechanism, *(shlex.quote(name) for name in (document, signature, key)))
+    return before + check if check else ""
+
+
+def _check(mechanism: SignMechanism, document: str, signature: str, key: str) -> str:
     name = mechanism.value
     if name.startswith(("ecdsa-", "rsa-")):
         digest = name.rpartition("-")[2]
