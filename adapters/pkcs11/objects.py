@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -16,10 +17,12 @@ from pkcs11.exceptions import (
     PKCS11Error,
 )
 
+from adapters import problems
 from adapters.pkcs11 import encoding
-from hsm_console.domain.keys import Algorithm, KeyAttributes, KeyInfo, Usage
+from hsm_console.domain.keys import Algorithm, KeyAttributes, KeyInfo, KeySpec, Usage
 
 A = Attribute
+MOST_OBJECTS = 500_000
 KEY_CLASSES = (ObjectClass.PRIVATE_KEY, ObjectClass.SECRET_KEY, ObjectClass.PUBLIC_KEY)
 _IDENTITY = (A.ID, A.LABEL, A.KEY_TYPE)
 _BY_CLASS = {
@@ -79,6 +82,17 @@ def read(handle: Any, attributes: Sequence[Attribute]) -> dict[Attribute, Any]:
     return values
 
 
+def finished(session: Any, wanted: dict[Attribute, Any]) -> list[Any]:
+    """The objects of a search that is over: a second one, or any other call, may not come in between.
+
+    Raises DeviceError `answer-unusable` when there is no end to them.
+    """
+    handles = list(itertools.islice(session.get_objects(wanted), MOST_OBJECTS + 1))
+    if len(handles) > MOST_OBJECTS:
+        raise problems.answer_unusable("find", f"more than {MOST_OBJECTS} objects")
+    return handles
+
+
 def search(session: Any, kind: ObjectClass, *, object_id: bytes = b"", label: str = "") -> list[Found]:
     """All token objects of one class. The search is finished before anything is read: a second one may not start."""
     wanted: dict[Attribute, Any] = {A.CLASS: kind, A.TOKEN: True}
@@ -86,7 +100,7 @@ def search(session: Any, kind: ObjectClass, *, object_id: bytes = b"", label: st
         wanted[A.ID] = object_id
     if label:
         wanted[A.LABEL] = label
-    handles = list(session.get_objects(wanted))
+    handles = finished(session, wanted)
     found = []
     for handle in handles:
         with contextlib.suppress(ObjectHandleInvalid):  # another process destroyed it meanwhile
@@ -101,7 +115,7 @@ def of(kind: ObjectClass, handle: Any) -> Found:
 
 def taken(session: Any, attribute: Attribute, value: Any) -> bool:
     """Whether any key in the token carries this id or label: one search, whatever the class."""
-    handles = list(session.get_objects({attribute: value, A.TOKEN: True}))
+    handles = finished(session, {attribute: value, A.TOKEN: True})
     return any(read(handle, (A.CLASS,)).get(A.CLASS) in KEY_CLASSES for handle in handles)
 
 
@@ -167,4 +181,21 @@ def data(session: Any, application: str, label: str) -> list[Any]:
         Attribute.APPLICATION: application,
         Attribute.LABEL: label,
     }
-    return list(session.get_objects(wanted))
+    return finished(session, wanted)
+
+
+def as_made(spec: KeySpec, made: list[Found]) -> KeyInfo:
+    """The key that was just made, as the token shows it. Raises `key-not-as-made` when that is not what was asked."""
+    shown = infos(made)
+    if len(shown) != 1 or (spec.algorithm.is_pair and not shown[0].spki) or shown[0].label != spec.label:
+        raise problems.not_as_made(spec.object_id, len(shown))
+    if shown[0].object_id != spec.object_id or shown[0].algorithm is not spec.algorithm:
+        raise problems.not_as_made(spec.object_id, len(shown))
+    return shown[0]
+
+
+def all_of(session: Any, object_id: bytes, found: list[Found]) -> list[Found]:
+    """All objects of one id; an object without id stands for itself."""
+    if object_id:
+        return everything(session, object_id=object_id)
+    return [each for each in found if not each.object_id]

@@ -31,6 +31,7 @@ _PLACES = {
     "C_GetSessionInfo": 15,
     "C_Login": 18,
     "C_Logout": 19,
+    "C_GenerateRandom": 64,
 }
 
 
@@ -66,6 +67,8 @@ class RawModule:
         self._library = ctypes.CDLL(path)
         self._list = ctypes.POINTER(_FunctionList)()
         self._check("C_GetFunctionList", self._library.C_GetFunctionList(ctypes.byref(self._list)))
+        if not self._list:
+            raise AttributeError("C_GetFunctionList gave no list")
 
     def initialize(self) -> None:
         """Tell the module that several threads may call it. pReserved only where a profile asks for it."""
@@ -113,6 +116,12 @@ class RawModule:
             return
         with _revealed(pin) as (data, length):
             self._call("C_Login", ctypes.c_ulong(session), ctypes.c_ulong(user), data, length)
+
+    def random(self, session: int, length: int, before: bytes) -> bytes:
+        """`length` bytes. before: what stands in the buffer until then, so that a call that writes nothing shows."""
+        buffer = ctypes.create_string_buffer(before, length)
+        self._call("C_GenerateRandom", ctypes.c_ulong(session), buffer, ctypes.c_ulong(length))
+        return buffer.raw
 
     def logout(self, session: int) -> None:
         self._call("C_Logout", ctypes.c_ulong(session))

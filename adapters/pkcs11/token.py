@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -24,6 +25,7 @@ from hsm_console.domain.keys import Algorithm, DeviceInfo, KeyAttributes, KeyInf
 from hsm_console.domain.secret import Secret
 from hsm_console.hsm.port import AesGcm, Binding, DataObject, Hsm, Parallel, unsupported
 
+_TELLING = 8  # so many equal bytes are no chance
 _SESSION_GONE = ("CKR_SESSION_HANDLE_INVALID", "CKR_SESSION_CLOSED")
 _PSS = {
     "sha256": (Mechanism.SHA256, MGF.SHA256, 32),
@@ -101,14 +103,18 @@ class Pkcs11Token(Hsm, Parallel):
                 raise problems.algorithm_unsupported(spec.algorithm)
             self._require_free(session, spec)
             made = generation.generate(session, self.sessions.mapper, self.profile, self.numbers, spec)
-            return _as_made(spec, made)
+            return objects.as_made(spec, made)
 
     def find(self, *, object_id: bytes = b"", label: str = "") -> tuple[KeyInfo, ...]:
         session = self.sessions.require_login()
         with self._told("find"):
             found = objects.everything(session, object_id=object_id, label=label)
             if label:  # the other half may carry another label
-                found = [each for i in dict.fromkeys(f.object_id for f in found) for each in _all(session, i, found)]
+                found = [
+                    each
+                    for i in dict.fromkeys(f.object_id for f in found)
+                    for each in objects.all_of(session, i, found)
+                ]
             return objects.infos(found)
 
     def attributes(self, object_id: bytes) -> KeyAttributes:
@@ -171,7 +177,9 @@ class Pkcs11Token(Hsm, Parallel):
             wrapping = self._aes(wrapping_id, "unwrap_key", "unwrap keys")
             self._require_free(session, spec)
             mapper, offered = self.sessions.mapper, self._mechanisms()
-            return _as_made(spec, aes.unwrap(session, wrapping.handle, mapper, self.profile, wrapped, spec, offered))
+            return objects.as_made(
+                spec, aes.unwrap(session, wrapping.handle, mapper, self.profile, wrapped, spec, offered)
+            )
 
     def derive(self, object_id: bytes, peer_public_point: bytes, length: int) -> bytes:
         self._require(self.profile.derives, "derive")
@@ -191,7 +199,9 @@ class Pkcs11Token(Hsm, Parallel):
             if key.algorithm is not Algorithm.EC_P256 or spec.algorithm is not Algorithm.AES_256:
                 raise unsupported("agree", f"{spec.algorithm.value} from {key.algorithm.value}")
             self._require_free(session, spec)
-            return _as_made(spec, [generation.agree(key, self.sessions.mapper, self.profile, peer_public_point, spec)])
+            return objects.as_made(
+                spec, [generation.agree(key, self.sessions.mapper, self.profile, peer_public_point, spec)]
+            )
 
     def oaep_decrypt(self, object_id: bytes, ciphertext: bytes, digest: str) -> bytes:
         if digest not in capabilities.oaep(self._mechanisms(), self.profile):
@@ -213,7 +223,12 @@ class Pkcs11Token(Hsm, Parallel):
         least, most = self.profile.random_bytes
         problems.check_length(length, most=most)
         with self._told("random"):
-            return bytes(self.sessions.work().generate_random(max(length, least) * 8))[:length]
+            wanted = max(length, least, _TELLING)
+            before = os.urandom(wanted)
+            drawn = self.module.raw.random(self.sessions.work().handle, wanted, before)
+        if drawn == before or not any(drawn):
+            raise problems.answer_unusable("random", "no random bytes were written")
+        return drawn[:length]
 
     def destroy(self, object_id: bytes) -> int:
         session = self.sessions.require_login()
@@ -375,20 +390,3 @@ class Pkcs11Token(Hsm, Parallel):
         if algorithm.is_ec:
             return native, None, encoding.digest(name, data, algorithm)
         return native, _PSS[name] if "-pss-" in mechanism.value else None, data
-
-
-def _as_made(spec: KeySpec, made: list[objects.Found]) -> KeyInfo:
-    """The key that was just made, as the token shows it. Raises `key-not-as-made` when that is not what was asked."""
-    shown = objects.infos(made)
-    if len(shown) != 1 or (spec.algorithm.is_pair and not shown[0].spki) or shown[0].label != spec.label:
-        raise problems.not_as_made(spec.object_id, len(shown))
-    if shown[0].object_id != spec.object_id or shown[0].algorithm is not spec.algorithm:
-        raise problems.not_as_made(spec.object_id, len(shown))
-    return shown[0]
-
-
-def _all(session: Any, object_id: bytes, found: list[objects.Found]) -> list[objects.Found]:
-    """All objects of one id; an object without id stands for itself."""
-    if object_id:
-        return objects.everything(session, object_id=object_id)
-    return [each for each in found if not each.object_id]
