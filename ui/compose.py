@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.demo:
         from ui.setup.demonstration import Demonstration
 
-        Demonstration(window, desk, console)
+        Demonstration(window, desk, console, out=options.demo_out, adapter=options.demo_adapter)
     else:
         console.start()
     if options.startup_time:
@@ -65,6 +65,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="hsm-console", description="The desktop application of HSM Console.")
     parser.add_argument("--workspace", type=Path, help="folder of the workspace to open (default: the last one)")
     parser.add_argument("--demo", action="store_true", help="found a simulated workspace for trying things out")
+    parser.add_argument("--demo-out", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--demo-adapter", default="simulation", help=argparse.SUPPRESS)
     parser.add_argument("--theme", choices=NAMES, default="light")
     parser.add_argument("--scale", type=int, choices=SCALES, default=100, help="size of everything, per cent")
     parser.add_argument("--language", default="", help="for example de; en_XA is the pseudo-locale of the translators")

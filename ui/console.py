@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from hsm_console.client.session import Session
     from hsm_console.domain.messages.audit import Head
     from ui.ceremony.run import CeremonyRun
+    from ui.login.connect import ConnectPage
     from ui.overview import Overview
     from ui.places import Places
     from ui.road import Road
@@ -72,6 +73,7 @@ class Console(QObject):
         page = WelcomePage(recent.known())
         page.new_asked.connect(self.set_up)
         page.opened.connect(self.open_workspace)
+        page.connect_asked.connect(self.connect_elsewhere)
         self.window.show_page(page)
 
     def set_up(self) -> None:
@@ -80,6 +82,20 @@ class Console(QObject):
         self._place = Assistant(self.window, self.desk, kdf_iterations=self._kdf_iterations)
         self._place.left.connect(self.welcome)
         self._place.finished.connect(self.open_workspace)
+
+    def connect_elsewhere(self) -> None:
+        from ui.login.connect import ConnectPage
+
+        page = ConnectPage()
+        page.left.connect(self.welcome)
+        page.asked.connect(partial(self._connect, page))
+        self.window.show_page(page)
+
+    def _connect(self, page: ConnectPage, folder: str, listen: str, authority: str, digest: str) -> None:
+        from hsm_console.client import elsewhere
+
+        work = partial(elsewhere.connect, Path(folder), listen, Path(authority), digest)
+        self._lane.call(work, lambda _address: self.open_workspace(folder), page.refuse)
 
     def open_workspace(self, directory: str) -> None:
         self.desk.workspace = Path(directory)
@@ -93,15 +109,21 @@ class Console(QObject):
         page = LoginPage(self.desk.credentials, workspace=name, why=why)
         page.asked.connect(partial(self._log_in, page))
         page.other_asked.connect(self.welcome)
+        page.elsewhere = self.desk.elsewhere
         self.window.show_places(shown=False)
         self.window.show_page(page)
 
         def ready(address: GatewayAddress) -> None:
-            page.show_gateway(address.gateway_sha256, address.listen)
+            if self.window.page is page:  # else somebody chose another workspace while it started
+                page.show_gateway(address.gateway_sha256, address.listen)
+
+        def failed(problem: Problem) -> None:
+            if self.window.page is page:
+                page.show_gateway_problem(problem)
 
         lane = self._lane
         # After the first paint: nobody waits for the gateway before she sees where to type.
-        QTimer.singleShot(0, page, lambda: lane.call(self.desk.gateway, ready, page.show_gateway_problem))
+        QTimer.singleShot(0, page, lambda: lane.call(self.desk.gateway, ready, failed))
 
     def _log_in(self, page: LoginPage, path: object, secret: object, role: object) -> None:
         wanted = role if isinstance(role, Role) else None

@@ -58,11 +58,13 @@ class Desk(QObject):
 
     def gateway(self) -> GatewayAddress:
         """The running gateway of the workspace; the embedded one is started when there is none. Blocks."""
-        from hsm_console.client import rendezvous
+        from hsm_console.client import elsewhere, rendezvous
         from hsm_console.client.transport import GatewayProcess
 
         with self._starting:
             workspace = self._workspace()
+            if elsewhere.stands_here(workspace):
+                return elsewhere.address(workspace)
             if self._gateway is not None and self._gateway.running:
                 return self._gateway.address
             found = rendezvous.running(workspace)
@@ -100,8 +102,10 @@ class Desk(QObject):
 
     def _gateway_runs(self) -> bool:
         """A process that was killed closes its sockets before it can be waited for: look for a second."""
-        from hsm_console.client import rendezvous
+        from hsm_console.client import elsewhere, rendezvous
 
+        if self.elsewhere:
+            return elsewhere.answers(elsewhere.address(self._workspace()).listen)
         workspace, end = self._workspace(), time.monotonic() + _GONE_SECONDS
         while time.monotonic() < end:
             gateway = self._gateway
@@ -140,6 +144,15 @@ class Desk(QObject):
     def embedded(self) -> bool:
         """Whether the gateway is a child of this application."""
         return self._gateway is not None
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether the gateway is on another machine, with the log, the roster and the evidence."""
+        return self.workspace is not None and (self.workspace / places.ELSEWHERE).is_file()
+
+    def records(self, ceremony_id: str) -> str:
+        """The folder where a ceremony's evidence lies; empty when it is on another machine."""
+        return "" if self.workspace is None or self.elsewhere else str(self.workspace / "evidence" / ceremony_id)
 
     def leave(self, session: Session) -> None:
         """Log off in the background."""

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from PySide6.QtCore import QStandardPaths
 
+from hsm_console.domain import places
+
 KEPT = 8
 
 
@@ -23,7 +25,12 @@ def known() -> list[str]:
         return []
     if not isinstance(found, list):
         return []
-    return [name for name in found if isinstance(name, str) and (Path(name) / "workspace.toml").is_file()]
+    return [name for name in found if isinstance(name, str) and can_be_opened(Path(name))]
+
+
+def can_be_opened(folder: Path) -> bool:
+    """A workspace of this machine, or a folder that stands for one on another machine."""
+    return any((folder / name).is_file() for name in (places.WORKSPACE, places.ELSEWHERE))
 
 
 def remember(directory: str) -> None:

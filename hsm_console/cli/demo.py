@@ -12,7 +12,7 @@ import shutil
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from hsm_console.cli import demo_cast as cast
 from hsm_console.cli import desktop
@@ -26,6 +26,7 @@ from hsm_console.domain.people import Role
 
 ADAPTERS = ("simulation", "softhsm")
 CEREMONY = "executive-identity-key"
+OUT = Path("hsm-console-demo")
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -33,25 +34,27 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = subparsers.add_parser("demo", help="hold a whole ceremony with scripted participants")
     parser.add_argument("--headless", action="store_true", help="without a window")
     parser.add_argument("--adapter", choices=ADAPTERS, default="simulation", help="the kind of token (simulation)")
-    parser.add_argument("--ceremony", default=CEREMONY, metavar="ID", help=f"the script ({CEREMONY})")
-    parser.add_argument("--algorithm", default="", help="the kind of key, where the script lets one choose")
-    parser.add_argument("--label", default="", help="the key's name in the module")
-    parser.add_argument("--out", type=Path, default=Path("hsm-console-demo"), metavar="DIR", help="where it is left")
+    parser.add_argument("--ceremony", default="", metavar="ID", help=f"the script ({CEREMONY}); with --headless")
+    parser.add_argument("--algorithm", default="", help="the kind of key, where the script lets one choose; --headless")
+    parser.add_argument("--label", default="", help="the key's name in the module; with --headless")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help=f"where it is left ({OUT}; on the screen a temporary folder)"
+    )
     parser.add_argument("--json", action="store_true", help="the summary as JSON on standard output")
 
 
 def run(args: argparse.Namespace) -> int:
     """Play it. Raises ConsoleErrors; a finding of the verification is exit code 1."""
     if not args.headless:
-        desktop.become("--demo")  # the same on the screen, in a folder of its own, with people instead of a script
+        _on_the_screen(args)
     began = time.monotonic()
-    out = args.out.absolute()
+    out = (args.out or OUT).absolute()
     _check_out(out, args.adapter)
     _make(out.parent)
     with Stage(out, args.adapter, _say) as stage:
         stage.persist(stage.found)
         parameters = {"algorithm": args.algorithm, "label": args.label}
-        play = Play(stage, args.ceremony, parameters, _say)
+        play = Play(stage, args.ceremony or CEREMONY, parameters, _say)
         view = play.run()
         stage.persist(lambda: _collect(stage, view))
         report = stage.persist(lambda: _verify(stage))
@@ -67,6 +70,26 @@ def run(args: argparse.Namespace) -> int:
             )
         )
     return ExitCode.OK
+
+
+def _on_the_screen(args: argparse.Namespace) -> NoReturn:
+    """The same with people instead of a script. Raises InputError `demo-people-choose`, EnvironmentFault."""
+    if args.ceremony or args.algorithm or args.label:
+        raise InputError(
+            Problem(
+                code="demo-people-choose",
+                what="Ceremony, kind of key and name are chosen on the screen by the people who hold it.",
+                todo="Leave these options out, or add --headless for a demonstration with scripted participants.",
+                exit_code=ExitCode.USAGE,
+            )
+        )
+    where: list[str] = []
+    if args.out is not None:
+        out = args.out.absolute()
+        _check_out(out, args.adapter)
+        _make(out.parent)
+        where = ["--demo-out", str(out)]
+    desktop.become("--demo", "--demo-adapter", args.adapter, *where)
 
 
 def _check_out(out: Path, adapter: str) -> None:

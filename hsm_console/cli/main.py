@@ -1,6 +1,6 @@
 """The command `hsm-console`: one table of verbs, imported only when used (DESIGN 8).
 
-Without arguments it becomes the desktop application. Every failure is told in four things; the exit code says of
+Without a verb it becomes the desktop application. Every failure is told in four things; the exit code says of
 which kind it was: 0 done or verified, 1 verification found something, 2 usage, 3 environment, 4 refused by policy.
 """
 
@@ -41,8 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.umask(0o077)  # what a ceremony leaves is for the workstation's owner, whatever the shell's mask
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        if not arguments:
-            desktop.become()
+        if not arguments or (arguments[0].startswith("--") and arguments[0] not in ("--help", "--version")):
+            desktop.become(*arguments)  # its own options: --workspace DIR, --theme NAME, --scale N, …
         return _run(arguments)
     except ConsoleError as error:
         _tell(error.problem, as_json="--json" in arguments)
@@ -59,7 +59,7 @@ def _run(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="hsm-console",
         description="Key ceremonies on hardware security modules, with evidence that a stranger can check.",
-        epilog="Without a verb the desktop application opens.",
+        epilog="Without a verb the desktop application opens; it takes --workspace DIR, --theme NAME and --scale N.",
     )
     parser.add_argument("--version", action="version", version=f"hsm-console {__version__}")
     subparsers = parser.add_subparsers(dest="verb", metavar="VERB", required=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from hsm_console.client import rendezvous
+from hsm_console.client import elsewhere, rendezvous
 from hsm_console.client.rendezvous import GatewayAddress
 from hsm_console.client.session import Session, log_in
 from hsm_console.client.transport import GatewayProcess
@@ -63,7 +63,10 @@ def ask(question: str, default: str = "") -> str:
 
 @contextlib.contextmanager
 def gateway_of(workspace: Path) -> Iterator[GatewayAddress]:
-    """The gateway that runs for this workspace; else one of our own for as long as the block lasts."""
+    """The gateway that runs for this workspace, here or elsewhere; else one of our own while the block lasts."""
+    if elsewhere.stands_here(workspace):
+        yield elsewhere.address(workspace)
+        return
     found = rendezvous.running(workspace)
     if found is not None:
         yield rendezvous.for_workspace(workspace, found.listen)

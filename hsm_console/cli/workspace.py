@@ -1,4 +1,4 @@
-"""`hsm-console workspace init|enrol|revoke|renew|list`: found a workspace, and look after its people."""
+"""`hsm-console workspace init|enrol|revoke|renew|list|connect`: found a workspace, and look after its people."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from hsm_console.cli.terminal import Secrets, ask, logged_in, usage
-from hsm_console.client import device, enrolment, people, setup
+from hsm_console.client import device, elsewhere, enrolment, people, setup
 from hsm_console.client.session import Session
 from hsm_console.domain.errors import ExitCode
 from hsm_console.domain.messages.people import PersonView
@@ -53,6 +53,13 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     listing = verbs.add_parser("list", help="the people of a workspace")
     _common(listing)
 
+    far = verbs.add_parser("connect", help="make a folder that stands for a gateway on another machine")
+    far.add_argument("directory", type=Path)
+    far.add_argument("--gateway", required=True, metavar="HOST:PORT", help="where it listens")
+    far.add_argument("--authority", required=True, type=Path, metavar="FILE", help="authority.pem of its workspace")
+    far.add_argument("--sha256", required=True, metavar="HEX", help="digest of the gateway's certificate (DER)")
+    far.add_argument("--json", action="store_true")
+
 
 def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("directory", type=Path)
@@ -63,9 +70,8 @@ def _common(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run one of them. Raises ConsoleErrors."""
-    return {"init": _init, "enrol": _enrol, "revoke": _revoke, "renew": _renew, "list": _list}[args.workspace_verb](
-        args
-    )
+    acts = {"init": _init, "enrol": _enrol, "revoke": _revoke, "renew": _renew, "list": _list, "connect": _connect}
+    return acts[args.workspace_verb](args)
 
 
 # -- init ------------------------------------------------------------------------------------------------------
@@ -192,6 +198,20 @@ def _list(args: argparse.Namespace) -> int:
     secrets = Secrets(from_stdin=args.secrets == "-")
     with logged_in(args.directory, args.credential, secrets) as session:
         _tell(people.listed(session), as_json=args.json)
+    return ExitCode.OK
+
+
+def _connect(args: argparse.Namespace) -> int:
+    """Every verb that takes a workspace takes this folder as well; nothing is asked of the gateway yet."""
+    address = elsewhere.connect(args.directory, args.gateway, args.authority, args.sha256)
+    if args.json:
+        print(
+            json.dumps({"directory": str(args.directory), "listen": address.listen, "sha256": address.gateway_sha256})
+        )
+    else:
+        print(f"{args.directory} stands for the gateway at {address.listen}.")
+        print(f"Put credential files into {args.directory / 'credentials'}, then open it:")
+        print(f"  hsm-console --workspace {args.directory}")
     return ExitCode.OK
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 RUN_DIRECTORY_MODE = 0o700
 SOCKET_PATH_BYTES = 107  # sun_path of unix(7), less its final NUL
 
+WORKSPACE = "workspace.toml"
+ELSEWHERE = "gateway.toml"
 AUTHORITY = "authority.pem"
 CRL = "crl.pem"
 ROSTER = "roster.json"

@@ -17,7 +17,7 @@ from hsm_console.domain.messages.session import Workspace as WorkspaceView
 from hsm_console.hsm.port import Binding
 
 FORMAT = 1
-FILE = "workspace.toml"
+FILE = places.WORKSPACE
 LOG = "audit.db"
 VKEY = "log.vkey"
 DEVICES = "devices"

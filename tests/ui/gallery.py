@@ -32,6 +32,7 @@ from ui.ceremony.states import AbandonPage, DeviationPage, EndPage, PausePage, S
 from ui.ceremony.step_up import StatementPage, StepUpPage
 from ui.constants import make_immortal
 from ui.home.page import HomePage
+from ui.login.connect import ConnectPage
 from ui.login.over import End, SessionOverPage, told_end
 from ui.login.page import LoginPage
 from ui.login.unlock import UnlockPage
@@ -118,6 +119,7 @@ def _plain() -> dict[str, Callable[[], Page]]:
         end, told_end(end, "Charlotte Babbage", lost), where="Executive identity key, step 8", embedded=True)  # fmt: skip
     return {
         "welcome": lambda: ending.WelcomePage(["/srv/hsm-console/main"]),
+        "connect": ConnectPage,
         "setup-1-place": lambda: pages.PlacePage(answers()),
         "setup-2-token": lambda: pages.TokenPage(answers(), environments()),
         "setup-3-people": lambda: pages.PeoplePage(answers()),

@@ -146,8 +146,7 @@ class CeremonyRun(QObject):
         self._window.show_page(page, rail=True)
 
     def _end(self) -> Page:
-        workspace = self._desk.workspace
-        page = EndPage(self.view, str(workspace / "evidence" / self.view.id) if workspace else "")
+        page = EndPage(self.view, self._desk.records(self.view.id))
         page.home_asked.connect(self.home_asked)
         page.minutes_asked.connect(partial(self._fetch, "minutes.pdf"))
         return page

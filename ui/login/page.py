@@ -46,6 +46,7 @@ class LoginPage(Page):
         for field in (self.credential, self.passphrase, self.role):
             box.addWidget(field)
         self.add(frame)
+        self.elsewhere = False  # the gateway is on another machine: nobody asked it yet
         self._gateway = label(tr("The gateway is starting."), "hint")
         self.add(self._gateway)
         self._identity = label("", "mono", selectable=True)
@@ -64,7 +65,9 @@ class LoginPage(Page):
 
     def show_gateway(self, sha256: str, listen: str) -> None:
         """The gateway answers: who it is, for the witness who compares it with the sheet."""
-        self._gateway.setText(tr("The gateway is ready."))
+        ready = tr("The gateway is ready.")
+        far = tr("The gateway is on another machine, at {address}. It is asked when you log in.", address=listen)
+        self._gateway.setText(far if self.elsewhere else ready)
         self._identity.setText(f"{texts.grouped(sha256)}\n{listen}")
         self.fold.show()
 

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QProgressBar
 from hsm_console.domain.errors import Problem
 from hsm_console.domain.messages.setup import FoundingProgress
 from ui import texts
+from ui.recent import can_be_opened
 from ui.setup.answers import Answers, EnvironmentChoice
 from ui.setup.pages import SetupPage
 from ui.shell.page import Page
@@ -130,6 +131,7 @@ class WelcomePage(Page):
     """The first page of a machine without a workspace."""
 
     new_asked = Signal()
+    connect_asked = Signal()
     opened = Signal(str)
 
     def __init__(self, recent: list[str]) -> None:
@@ -150,12 +152,15 @@ class WelcomePage(Page):
         box.addWidget(self.directory)
         box.addLayout(row(open_))
         self.add(frame)
+        far = Tile(tr("Connect to a gateway by address"), tr("It runs beside an HSM on another machine."))
+        far.clicked.connect(self.connect_asked)
+        self.add(far)
         self.first = new
 
     def _open(self) -> None:
         path = Path(self.directory.text().strip()).expanduser()
         self.directory.clear_error()
-        if not (path / "workspace.toml").is_file():
+        if not can_be_opened(path):
             self.directory.show_error(tr("There is no workspace in this folder (no workspace.toml)."))
             self.directory.setFocus()
             return
