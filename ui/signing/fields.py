@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QPlainTextEdit, QRadioButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QButtonGroup, QComboBox, QHBoxLayout, QPlainTextEdit, QRadioButton, QVBoxLayout, QWidget
 
 from hsm_console.domain.errors import Problem
 from hsm_console.domain.keys import SignMechanism
@@ -98,11 +98,7 @@ class ContentField(QWidget):
         self._typed = FormField(tr("Text"), self.text, hint=tr("Exactly as it stands here, as UTF-8."))
         said = tr("Its SHA-256 is computed here, and the line that “sha256sum” prints for it is what counts.")
         self._said = label(said, "hint")
-        ways = QHBoxLayout()
-        ways.setSpacing(engine().px(24))
-        for way in (self.by_file, self.by_text, self.by_digest):
-            ways.addWidget(way)
-        ways.addStretch(1)
+        ways = one_of(self, self.by_file, self.by_text, self.by_digest)
         box = QVBoxLayout(self)
         box.setContentsMargins(0, 0, 0, 0)
         box.setSpacing(engine().px(10))
@@ -150,6 +146,18 @@ class Source:
         if self.path is None:
             return typed(self.text)
         return bring_digest(self.path) if self.digest else bring(self.path, self.most)
+
+
+def one_of(parent: QWidget, *ways: QRadioButton) -> QHBoxLayout:
+    """Side by side. Tab reaches the chosen one, the arrows the others."""
+    group = QButtonGroup(parent)
+    box = QHBoxLayout()
+    box.setSpacing(engine().px(24))
+    for way in ways:
+        group.addButton(way)
+        box.addWidget(way)
+    box.addStretch(1)
+    return box
 
 
 def mechanism_field() -> FormField:

@@ -22,9 +22,10 @@ from ui.signing.fields import (
     fill_mechanisms,
     mechanism,
     mechanism_field,
+    one_of,
 )
 from ui.texts import tr
-from ui.widgets.basics import button, card, label, row
+from ui.widgets.basics import button, card, label
 from ui.widgets.busy import BusyButton
 from ui.widgets.field import FormField, line
 from ui.widgets.file_field import FileField
@@ -152,7 +153,7 @@ class VerifyForm(UseForm):
         fill_mechanisms(self.mechanism, tuple(SignMechanism), automatic=True)
         for part in (self.content, self.signature):
             self.box.addWidget(part)
-        self.box.addLayout(row(self.own, self.other, spacing=24))
+        self.box.addLayout(one_of(self, self.own, self.other))
         holder = QWidget()
         inside = QVBoxLayout(holder)
         inside.setContentsMargins(0, 0, 0, 0)
@@ -203,7 +204,7 @@ class EncryptForm(UseForm):
         super().__init__(tr("Encrypt"), lead, tr("&Encrypt it"), keys, wanted)
 
     def build(self) -> None:
-        self.content = ContentField(tr("What is &encrypted"), digest=False, most=MOST_SEALED)
+        self.content = ContentField(tr("What is en&crypted"), digest=False, most=MOST_SEALED)
         self.bound = _bound()
         self.box.addWidget(self.key)
         self.box.addWidget(self.content)
@@ -262,4 +263,4 @@ def _at_content(content: ContentField, problem: Problem) -> bool:
 
 def _bound() -> FormField:
     hint = tr("Bound to it but not hidden, for example a file number; whoever opens it must give the same.")
-    return line(tr("B&ound to it"), hint=hint)
+    return line(tr("Bo&und to it"), hint=hint)
