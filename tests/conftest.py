@@ -9,17 +9,29 @@ from types import ModuleType
 
 import pytest
 
-_FORGE = Path(__file__).parent / "golden" / "forge.py"
+_GOLDEN = Path(__file__).parent / "golden"
+
+
+def _loaded(name: str) -> ModuleType:
+    """tests/golden/NAME.py, loaded once: they are programs too, and tests are no package."""
+    known = f"golden_{name}"
+    if known not in sys.modules:
+        spec = importlib.util.spec_from_file_location(known, _GOLDEN / f"{name}.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[known] = module
+        spec.loader.exec_module(module)
+    return sys.modules[known]
 
 
 @pytest.fixture(scope="session")
 def forge() -> ModuleType:
-    """tests/golden/forge.py, loaded once: it is a program too, and tests are no package."""
-    if "golden_forge" not in sys.modules:
-        spec = importlib.util.spec_from_file_location("golden_forge", _FORGE)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules["golden_forge"] = module
-        spec.loader.exec_module(module)
-    return sys.modules["golden_forge"]
+    """Makes logs with fixed keys and clocks."""
+    return _loaded("forge")
+
+
+@pytest.fixture(scope="session")
+def kept() -> ModuleType:
+    """What such logs go through: sealing, redaction, segments, pruning."""
+    return _loaded("kept")

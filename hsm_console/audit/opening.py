@@ -14,6 +14,7 @@ import msgspec
 
 from hsm_console.audit import ocsf, tiles
 from hsm_console.audit.checkpoint import parse_note
+from hsm_console.audit.retention import KEPT
 from hsm_console.audit.tree import leaf_hash, subtree
 from hsm_console.domain.errors import ExitCode, InputError, Problem, VerificationFailed
 from hsm_console.domain.events import CeremonyOpened, LogCreated
@@ -70,14 +71,21 @@ def _full_tiles(conn: sqlite3.Connection, path: Path, size: int) -> list[int]:
 
 def _tail(conn: sqlite3.Connection, path: Path, start: int, size: int) -> tuple[bytes, list[bytes]]:
     """(the entry before the tail, the tail's entries), after the chain from one to the next was checked."""
-    rows = conn.execute("SELECT seq, body FROM entry WHERE seq >= ? ORDER BY seq", (max(0, start - 1),)).fetchall()
-    if [seq for seq, _ in rows] != list(range(max(0, start - 1), size)):
+    begin = start if _pruned_up_to(conn, start) else max(0, start - 1)
+    rows = conn.execute("SELECT seq, body FROM entry WHERE seq >= ? ORDER BY seq", (begin,)).fetchall()
+    if [seq for seq, _ in rows] != list(range(begin, size)):
         _changed("an entry of the last ones is missing", path)
     bodies = [bytes(body) for _, body in rows]
     for seq in range(1, len(bodies)):
         if ocsf.open_envelope(bodies[seq]).previous != hashlib.sha256(bodies[seq - 1]).hexdigest():
             _changed(f"entry {rows[seq][0]} does not follow the entry before it", path)
-    return (bodies[0], bodies[1:]) if start else (b"", bodies)
+    return (bodies[0], bodies[1:]) if begin < start else (b"", bodies)
+
+
+def _pruned_up_to(conn: sqlite3.Connection, start: int) -> bool:
+    """Whether everything before `start` but the first entries is gone, as pruning leaves it. The full verification
+    holds that to its order."""
+    return start > KEPT and conn.execute("SELECT max(seq) FROM entry WHERE seq < ?", (start,)).fetchone() == (KEPT - 1,)
 
 
 def _fetch(conn: sqlite3.Connection, path: Path) -> tiles.FetchTile:

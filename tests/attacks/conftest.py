@@ -80,6 +80,7 @@ class Case:
         command = [sys.executable, "-I", str(_SCRIPT), str(self.database), str(key), *map(str, self.receipts)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
         assert not done.stderr, done.stderr
+        self.said = done.stdout
         return done.returncode, {line.partition(":")[0] for line in done.stdout.splitlines()[1:]}
 
     def expect(self, *words: str, entry: int | None = None, script: bool = True) -> None:
