@@ -8,6 +8,7 @@ from typing import Any
 from pkcs11 import Mechanism, TokenFlag
 from pkcs11.exceptions import PKCS11Error
 
+from adapters.pkcs11 import postquantum
 from adapters.pkcs11.encoding import CURVES, RSA_BITS
 from adapters.pkcs11.numbers import Numbers
 from adapters.pkcs11.profile import Profile, Role
@@ -26,6 +27,7 @@ _SIGN: dict[SignMechanism, Mechanism] = {
     SignMechanism.ECDSA_SHA512: M.ECDSA,
     SignMechanism.ED25519: M.EDDSA,
     SignMechanism.ML_DSA: M.ML_DSA,
+    SignMechanism.SLH_DSA: postquantum.SLH_DSA,
     SignMechanism.HMAC_SHA256: M.SHA256_HMAC,
 }
 _SOFTWARE = {
@@ -35,10 +37,6 @@ _SOFTWARE = {
     "soft token": "This soft token",
     "nss ": "NSS",
     "mozilla": "NSS",
-}
-_LATTICE = {
-    M.ML_DSA_KEY_PAIR_GEN: (Algorithm.ML_DSA_44, Algorithm.ML_DSA_65, Algorithm.ML_DSA_87),
-    M.ML_KEM_KEY_PAIR_GEN: (Algorithm.ML_KEM_768, Algorithm.ML_KEM_1024),
 }
 
 
@@ -51,12 +49,15 @@ def sign_mechanisms(offered: set[Any]) -> tuple[SignMechanism, ...]:
     return tuple(name for name, native in _SIGN.items() if native in offered)
 
 
-def algorithms(slot: Any, offered: set[Any], profile: Profile, role: Role | None = None) -> tuple[Algorithm, ...]:
+def algorithms(
+    slot: Any, offered: set[Any], profile: Profile, role: Role, *, version_3_2: bool = False
+) -> tuple[Algorithm, ...]:
     """What keys can be made: by mechanism and key size, and by the profile where a token cannot tell (curves).
 
-    offered: in the standard's names. role: who logs in; not everybody makes keys.
+    offered: in the standard's names. role: who logs in; not everybody makes keys. version_3_2: whether the module has
+    the calls of PKCS #11 v3.2.
     """
-    if not profile.can_generate or not (role or profile.login).generates:
+    if not profile.can_generate or not role.generates:
         return ()
     found: list[Algorithm] = []
     if M.RSA_PKCS_KEY_PAIR_GEN in offered:
@@ -70,8 +71,7 @@ def algorithms(slot: Any, offered: set[Any], profile: Profile, role: Role | None
         found.append(Algorithm.AES_256)
     if {M.GENERIC_SECRET_KEY_GEN, M.SHA256_HMAC} <= offered:
         found.append(Algorithm.HMAC_SHA256)
-    for native, names in _LATTICE.items():
-        found += names if native in offered else ()
+    found += postquantum.offered(offered, version_3_2=version_3_2)
     return tuple(name for name in found if not profile.algorithms or name in profile.algorithms)
 
 
@@ -97,13 +97,15 @@ def software(token: Any) -> str:
     return next((name for mark, name in _SOFTWARE.items() if mark in told), "")
 
 
-def describe(token: Any, offered: set[Any], profile: Profile, role: Role, numbers: Numbers) -> DeviceInfo:
+def describe(
+    token: Any, offered: set[Any], profile: Profile, role: Role, numbers: Numbers, *, version_3_2: bool = False
+) -> DeviceInfo:
     """DeviceInfo of a token that was just read. A blank token tells its flags and mechanisms, but no label."""
     flags = token.flags
     blank = not flags & TokenFlag.TOKEN_INITIALIZED
     soft = software(token)
     remark = () if profile.simulated or not soft else (f"{soft} keeps keys in files; it is no hardware.",)
-    known = algorithms(token.slot, offered, profile, role)
+    known = algorithms(token.slot, offered, profile, role, version_3_2=version_3_2)
     return DeviceInfo(
         adapter=profile.id,
         vendor=token.manufacturer_id or profile.vendor,

@@ -10,11 +10,13 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, mlkem, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 from pkcs11 import Attribute, KeyType
 
+from adapters.pkcs11 import postquantum
+from hsm_console.crypto.pq import spki as post_quantum_spki
 from hsm_console.domain.keys import Algorithm
 
 ED25519_OID = bytes.fromhex("06032b6570")
@@ -25,20 +27,6 @@ CURVES: dict[Algorithm, tuple[bytes, type[ec.EllipticCurve], int]] = {
     Algorithm.EC_P521: (bytes.fromhex("06052b81040023"), ec.SECP521R1, 66),
 }
 RSA_BITS = {Algorithm.RSA_2048: 2048, Algorithm.RSA_3072: 3072, Algorithm.RSA_4096: 4096}
-PARAMETER_SETS: dict[Algorithm, int] = {
-    Algorithm.ML_DSA_44: 1,
-    Algorithm.ML_DSA_65: 2,
-    Algorithm.ML_DSA_87: 3,
-    Algorithm.ML_KEM_768: 2,
-    Algorithm.ML_KEM_1024: 3,
-}
-_LATTICE: dict[Algorithm, Any] = {
-    Algorithm.ML_DSA_44: mldsa.MLDSA44PublicKey,
-    Algorithm.ML_DSA_65: mldsa.MLDSA65PublicKey,
-    Algorithm.ML_DSA_87: mldsa.MLDSA87PublicKey,
-    Algorithm.ML_KEM_768: mlkem.MLKEM768PublicKey,
-    Algorithm.ML_KEM_1024: mlkem.MLKEM1024PublicKey,
-}
 
 
 def algorithm_of(values: Mapping[Attribute, Any]) -> Algorithm:
@@ -53,11 +41,8 @@ def algorithm_of(values: Mapping[Attribute, Any]) -> Algorithm:
     if kind == KeyType.EC_EDWARDS:
         known = values.get(Attribute.EC_PARAMS) in (ED25519_OID, ED25519_NAME)
         return Algorithm.ED25519 if known else Algorithm.OTHER
-    if kind in (KeyType.ML_DSA, KeyType.ML_KEM):
-        family = "ml-dsa" if kind == KeyType.ML_DSA else "ml-kem"
-        number = values.get(Attribute.PARAMETER_SET)
-        found = (name for name, value in PARAMETER_SETS.items() if value == number and name.value.startswith(family))
-        return next(found, Algorithm.OTHER)
+    if (lattice_or_hash := postquantum.algorithm_of(kind, values.get(Attribute.PARAMETER_SET))) is not None:
+        return lattice_or_hash
     return _secret_of(kind, values.get(Attribute.VALUE_LEN))
 
 
@@ -82,7 +67,7 @@ def spki(algorithm: Algorithm, values: Mapping[Attribute, Any]) -> bytes:
     elif algorithm is Algorithm.ED25519:
         key = ed25519.Ed25519PublicKey.from_public_bytes(_point(values[Attribute.EC_POINT], 32))
     else:
-        key = _LATTICE[algorithm].from_public_bytes(values[Attribute.VALUE])
+        return post_quantum_spki.encode(algorithm, values[Attribute.VALUE])
     encoded: bytes = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return encoded
 
@@ -146,7 +131,8 @@ def signature_fits(algorithm: Algorithm, signature: bytes) -> bool:
         return len(signature) == 2 * CURVES[algorithm][2]
     if algorithm in RSA_BITS:
         return len(signature) * 8 == RSA_BITS[algorithm]
-    return len(signature) == {Algorithm.ED25519: 64, Algorithm.HMAC_SHA256: 32}.get(algorithm, len(signature))
+    sizes = {Algorithm.ED25519: 64, Algorithm.HMAC_SHA256: 32, **postquantum.SIGNATURE_BYTES}
+    return len(signature) == sizes.get(algorithm, len(signature))
 
 
 def digest(name: str, data: bytes, algorithm: Algorithm) -> bytes:

@@ -9,7 +9,7 @@ from pkcs11 import KDF, Attribute, KeyType, Mechanism, MechanismFlag, ObjectClas
 from pkcs11.exceptions import PKCS11Error
 
 from adapters import problems
-from adapters.pkcs11 import encoding, objects
+from adapters.pkcs11 import encoding, objects, postquantum
 from adapters.pkcs11.numbers import Numbers
 from adapters.pkcs11.profile import Profile
 from adapters.pkcs11.templates import Template, TolerantMapper, capabilities, check, guarded, public, without
@@ -19,7 +19,6 @@ _PAIRS: dict[str, tuple[KeyType, Mechanism]] = {
     "rsa": (KeyType.RSA, Mechanism.RSA_PKCS_KEY_PAIR_GEN),
     "ec": (KeyType.EC, Mechanism.EC_KEY_PAIR_GEN),
     "ed25519": (KeyType.EC_EDWARDS, Mechanism.EC_EDWARDS_KEY_PAIR_GEN),
-    "ml": (KeyType.ML_DSA, Mechanism.ML_DSA_KEY_PAIR_GEN),
 }
 _SECRET_BITS = 256
 
@@ -68,8 +67,8 @@ def _generate_secret(
 
 
 def _pair_of(algorithm: Algorithm) -> tuple[KeyType, Mechanism]:
-    if algorithm.value.startswith("ml-kem"):
-        return KeyType.ML_KEM, Mechanism.ML_KEM_KEY_PAIR_GEN
+    if (family := postquantum.family_of(algorithm)) is not None:
+        return family.key_type, family.pair_generation
     return _PAIRS[algorithm.value.split("-", 1)[0]]
 
 
@@ -79,8 +78,8 @@ def _parameters(algorithm: Algorithm) -> Template:
         return {Attribute.EC_PARAMS: encoding.CURVES[algorithm][0]}
     if algorithm is Algorithm.ED25519:
         return {Attribute.EC_PARAMS: encoding.ED25519_OID}
-    if algorithm in encoding.PARAMETER_SETS:
-        return {Attribute.PARAMETER_SET: encoding.PARAMETER_SETS[algorithm]}
+    if (family := postquantum.family_of(algorithm)) is not None:
+        return {Attribute.PARAMETER_SET: family.sets[algorithm]}
     return {}
 
 

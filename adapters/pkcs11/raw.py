@@ -70,6 +70,16 @@ class RawModule:
         if not self._list:
             raise AttributeError("C_GetFunctionList gave no list")
 
+    @property
+    def version_3_2(self) -> bool:
+        """Whether the module has the calls of PKCS #11 v3.2 (C_GetInterface): without them no ML-KEM."""
+        if not hasattr(self._library, "C_GetInterface"):
+            return False
+        version, found = (ctypes.c_ubyte * 2)(3, 2), ctypes.c_void_p()
+        self._library.C_GetInterface.restype = ctypes.c_ulong
+        rv = self._library.C_GetInterface(b"PKCS 11", version, ctypes.byref(found), ctypes.c_ulong(0))
+        return rv == 0 and bool(found.value)
+
     def initialize(self) -> None:
         """Tell the module that several threads may call it. pReserved only where a profile asks for it."""
         arguments = _InitializeArgs(flags=_CKF_OS_LOCKING_OK, pReserved=self._reserved)

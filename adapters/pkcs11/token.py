@@ -68,7 +68,8 @@ class Pkcs11Token(Hsm, Parallel):
                     raise
                 token = blank
             offered = self._mechanisms(token)
-            return capabilities.describe(token, offered, self.profile, self.sessions.role, self.numbers)
+            role, version_3_2 = self.sessions.role, self.module.raw.version_3_2
+            return capabilities.describe(token, offered, self.profile, role, self.numbers, version_3_2=version_3_2)
 
     def initialise_token(self, label: str, so_pin: Secret, user_pin: Secret) -> DeviceInfo:
         if not self.profile.can_initialise:
@@ -320,7 +321,8 @@ class Pkcs11Token(Hsm, Parallel):
 
     def _algorithms(self) -> tuple[Algorithm, ...]:
         slot = self.sessions.token().slot
-        return capabilities.algorithms(slot, self._mechanisms(), self.profile, self.sessions.role)
+        role, version_3_2 = self.sessions.role, self.module.raw.version_3_2
+        return capabilities.algorithms(slot, self._mechanisms(), self.profile, role, version_3_2=version_3_2)
 
     def _require_maker(self, act: str) -> None:
         if not self.sessions.role.generates:
