@@ -1,4 +1,4 @@
-"""Writes an export for a log collector: one line per entry, up to the newest checkpoint, with its proof named.
+"""Writes a copy for a log collector or an auditor: one line or row an entry, up to the newest checkpoint, proof named.
 
 Streaming: memory does not grow with the log. The file appears under its name only when it is whole and its entries
 lead to the root of the checkpoint.
@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from hsm_console.audit import siem, tiles
+from hsm_console.audit import siem, table_export, tiles
 from hsm_console.audit.checkpoint import SignedNote, parse_note
 from hsm_console.audit.source import Source, open_source
 from hsm_console.audit.tree import leaf_hash
@@ -30,6 +30,8 @@ COPY = (
 )
 
 
+TABLES = "sqlite"
+FORMS = (*siem.FORMATS, TABLES)
 EVERY = 1024  # entries between two words about the progress
 
 
@@ -49,7 +51,7 @@ class Written(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def export(path: Path, out: Path, form: str, *, progress: Callable[[int, int], None] = _silent) -> Written:
-    """Write the log at `path` in `form` (a key of `siem.FORMATS`) into the new file `out`.
+    """Write the log at `path` in `form` (one of `FORMS`) into the new file `out`.
 
     Raises InputError out-exists, log-unsigned; EnvironmentFault log-missing, log-damaged, export-failed;
     VerificationFailed log-changed, note-unreadable, entry-unreadable.
@@ -63,25 +65,52 @@ def export(path: Path, out: Path, form: str, *, progress: Callable[[int, int], N
                 "log-unsigned", "No entry of this log is signed yet.", "Unlock the device, sign, export then."
             )
         note = parse_note(newest)
-        with new_file(out) as stream:
-            unsigned = _write(source, stream, form, newest, note, progress)
-    head = note.checkpoint
+        head = note.checkpoint
+        entries = _Entries(source, note, progress)
+        frame = siem.Row(
+            size=str(head.size),
+            root=head.root.hex(),
+            checkpoint=base64.b64encode(newest.encode()).decode(),
+            message=COPY.format(size=head.size),
+        )
+        if form == TABLES:
+            with new_path(out) as part:
+                table_export.write(part, entries.rows(), frame, head.origin)
+        else:
+            with new_file(out) as stream:
+                _write(stream, form, entries, frame)
     return Written(
-        format=form, origin=head.origin, size=head.size, root=head.root.hex(), unsigned=unsigned, checkpoint=newest
-    )
+        format=form, origin=head.origin, size=head.size, root=head.root.hex(), unsigned=entries.unsigned,
+        checkpoint=newest,
+    )  # fmt: skip
 
 
-def _write(
-    source: Source, stream: BinaryIO, form: str, newest: str, note: SignedNote, progress: Callable[[int, int], None]
-) -> int:
-    """The lines; returns how many entries are behind the checkpoint."""
-    head, line, end = note.checkpoint, siem.FORMATS[form], siem.LINE_END[form]
-    frame = siem.Row(
-        size=str(head.size),
-        root=head.root.hex(),
-        checkpoint=base64.b64encode(newest.encode()).decode(),
-        message=COPY.format(size=head.size),
-    )
+class _Entries:
+    """The entries that a checkpoint covers, flat. unsigned: how many lie behind it, known when all were read."""
+
+    def __init__(self, source: Source, note: SignedNote, progress: Callable[[int, int], None]) -> None:
+        self._source, self._progress = source, progress
+        self.head = note.checkpoint
+        self.unsigned = 0
+
+    def rows(self) -> Iterator[siem.Row]:
+        """Raises VerificationFailed log-changed at the end, unless they lead to the signed root."""
+        head, edge = self.head, tiles.Edge()
+        for _, _, body in self._source.entries():
+            if edge.size == head.size:
+                self.unsigned += 1
+                continue
+            data = body or b""
+            edge.push(leaf_hash(data))
+            yield siem.row(data)
+            if edge.size % EVERY == 0:
+                self._progress(edge.size, head.size)
+        if edge.size != head.size or edge.root() != head.root:
+            raise _changed(head.size)
+
+
+def _write(stream: BinaryIO, form: str, entries: _Entries, frame: siem.Row) -> None:
+    origin, line, end = entries.head.origin, siem.FORMATS[form], siem.LINE_END[form]
 
     def put(text: str) -> None:
         stream.write((text + end).encode())
@@ -89,38 +118,36 @@ def _write(
     if form == "csv":
         put(siem.CSV_HEAD)
     else:
-        put(line(msgspec.structs.replace(frame, kind=siem.BEGIN), head.origin))
-    edge, unsigned = tiles.Edge(), 0
-    for _, _, body in source.entries():
-        if edge.size == head.size:
-            unsigned += 1
-            continue
-        data = body or b""
-        edge.push(leaf_hash(data))
-        put(line(siem.row(data), head.origin))
-        if edge.size % EVERY == 0:
-            progress(edge.size, head.size)
-    if edge.size != head.size or edge.root() != head.root:
-        raise _changed(head.size)
-    put(line(msgspec.structs.replace(frame, kind=siem.END), head.origin))
-    return unsigned
+        put(line(msgspec.structs.replace(frame, kind=siem.BEGIN), origin))
+    for row in entries.rows():
+        put(line(row, origin))
+    put(line(msgspec.structs.replace(frame, kind=siem.END), origin))
 
 
 @contextlib.contextmanager
 def new_file(out: Path) -> Iterator[BinaryIO]:
     """A file that gets its name when the block ends well. Raises EnvironmentFault export-failed."""
+    with new_path(out) as part, part.open("xb") as stream:
+        yield stream
+
+
+@contextlib.contextmanager
+def new_path(out: Path) -> Iterator[Path]:
+    """Where to write a new file; what lies there when the block ends well gets the name `out`, durably.
+
+    Raises EnvironmentFault export-failed.
+    """
     part = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
-        with part.open("xb") as stream:
-            yield stream
-            stream.flush()
+        yield part
+        with part.open("rb") as stream:
             os.fsync(stream.fileno())
         part.replace(out)
     except OSError as fault:
         raise EnvironmentFault(
             Problem(
                 code="export-failed",
-                what=f"{out} could not be written: {fault.strerror}.",
+                what=f"{out} could not be written: {fault.strerror or fault}.",
                 todo="Make room, or choose another folder, and try again.",
             )
         ) from fault

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from hsm_console.audit import anchors as anchors_
-from hsm_console.audit import bundle, ocsf, reading, receipt_files, siem, siem_export
+from hsm_console.audit import bundle, ocsf, reading, receipt_files, siem_export
 from hsm_console.audit.anchors import Anchor
 from hsm_console.audit.checkpoint import Vkey, parse_vkey
 from hsm_console.audit.receipt import anchor
@@ -36,9 +36,9 @@ def register(subparsers: Subparsers) -> None:
     export.add_argument("--out", type=Path, required=True, help="new folder for the bundle, new file for the others")
     export.add_argument(
         "--format",
-        choices=(_TILES, *siem.FORMATS),
+        choices=(_TILES, *siem_export.FORMS),
         default=_TILES,
-        help=f"{_TILES} (default): bundle with proof; the others: copies for a log collector, one line an entry",
+        help=f"{_TILES} (default): bundle with proof; the others: copies for log collectors, or tables for SQL",
     )
     _report_arguments(
         verbs.add_parser("report", help="which entries answer which clause of a standard, for an assessor")
@@ -201,7 +201,8 @@ def _export_copy(args: argparse.Namespace) -> int:
     print(f"Root: {done.root}")
     if done.unsigned:
         print(f"Left out: {done.unsigned} newer entries that no checkpoint covers yet.")
-    print("This file is a copy and no proof by itself; its last line says how to prove it.")
+    where = "its table “export”" if args.format == siem_export.TABLES else "its last line"
+    print(f"This file is a copy and no proof by itself; {where} says how to prove it.")
     return ExitCode.OK
 
 

@@ -21,7 +21,7 @@ from hsm_console.domain.messages.reporting import (
     ReportingView,
 )
 
-FORMS: tuple[ExportForm, ...] = ("bundle-zip", "bundle-tar", "csv", "rfc5424", "cef")
+FORMS: tuple[ExportForm, ...] = ("bundle-zip", "bundle-tar", "csv", "sqlite", "rfc5424", "cef")
 
 
 def listed(session: Session) -> ReportingView:

@@ -230,11 +230,15 @@ class ReportsPage(Page):
 def _forms() -> dict[str, tuple[str, str]]:
     """Form → its name and what it is good for."""
     copy = tr("For searching elsewhere. A copy proves nothing by itself; its last line says how to prove it.")
+    tables = tr(
+        "For questions in SQL and a search for words. A copy proves nothing by itself; its table “export” says how."
+    )
     proof = tr("Every record with all signed heads: a stranger can verify it with one page of Python and openssl.")
     return {
         "bundle-zip": (tr("With proof, as ZIP"), proof),
         "bundle-tar": (tr("With proof, as tar"), proof),
         "csv": (tr("Table (CSV)"), copy),
+        "sqlite": (tr("Tables for SQL (SQLite)"), tables),
         "rfc5424": (tr("Syslog (RFC 5424)"), copy),
         "cef": (tr("Common Event Format (CEF)"), copy),
     }

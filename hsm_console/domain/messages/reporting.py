@@ -11,7 +11,7 @@ from hsm_console.domain.errors import Problem
 PIECE = 4 * 1024 * 1024  # bytes of a file that travel in one answer
 
 JobState = Literal["waiting", "running", "done", "failed", "stopped"]
-ExportForm = Literal["bundle-zip", "bundle-tar", "rfc5424", "cef", "csv"]
+ExportForm = Literal["bundle-zip", "bundle-tar", "rfc5424", "cef", "csv", "sqlite"]
 
 
 class AskReport(msgspec.Struct, frozen=True, kw_only=True):

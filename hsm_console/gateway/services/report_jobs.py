@@ -23,8 +23,9 @@ EXPORTS: dict[str, str] = {
     "rfc5424": "Syslog copy (RFC 5424)",
     "cef": "CEF copy",
     "csv": "CSV copy",
+    "sqlite": "SQLite copy",
 }
-_SUFFIX = {"rfc5424": "log", "cef": "cef", "csv": "csv"}
+_SUFFIX = {"rfc5424": "log", "cef": "cef", "csv": "csv", "sqlite": "db"}
 Told = Callable[[str, int, int], None]
 """(stage, done, of); of 0: nobody knows. Raises Stopped."""
 

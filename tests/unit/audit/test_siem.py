@@ -7,7 +7,9 @@ import io
 import json
 import re
 import shutil
+import sqlite3
 import tracemalloc
+from contextlib import closing
 
 import pytest
 from hypothesis import given
@@ -230,6 +232,28 @@ def test_the_name_comes_back_from_a_real_log(workspace, tmp_path):
     assert b'\r\n"9"' in (tmp_path / "x.csv").read_bytes()
 
 
+def test_the_copy_for_sql_answers_questions_and_can_be_proven(workspace, forge, tmp_path, capsys):
+    out = tmp_path / "log.db"
+    assert run("export", workspace, "--format", "sqlite", "--out", out) == 0
+    assert "its table “export” says how to prove it" in capsys.readouterr().out
+    with closing(sqlite3.connect(out)) as conn:
+        ((size, root, checkpoint, statement),) = conn.execute("SELECT size, root, checkpoint, statement FROM export")
+        leaves = [bytes.fromhex(leaf) for (leaf,) in conn.execute("SELECT leaf FROM entries ORDER BY seq")]
+        found = conn.execute(
+            "SELECT count(*), min(seq) FROM entries WHERE rowid IN "
+            "(SELECT rowid FROM entries_fts WHERE entries_fts MATCH 'unlocked')"
+        ).fetchone()
+        names = {name for (name,) in conn.execute("SELECT DISTINCT actor_name FROM entries")}
+        messages = [text for (text,) in conn.execute("SELECT message FROM entries ORDER BY seq")]
+    head, _ = verify_note(base64.b64decode(checkpoint).decode(), forge.Signer().vkey())
+    assert (int(size), root, len(leaves)) == (head.size, head.root.hex(), head.size)
+    assert tree.root_of(leaves) == head.root
+    assert "proves nothing by itself" in statement
+    assert messages == [ocsf.summary(ocsf.decode(body)) for body in bodies(workspace, head.size)]
+    assert found[0] == sum("unlocked" in text for text in messages) > 0
+    assert any("Mallory" in name for name in names)
+
+
 def test_json_answer_and_default_format(workspace, tmp_path, capsys):
     assert run("export", workspace, "--format", "cef", "--out", tmp_path / "a.cef", "--json") == 0
     done = json.loads(capsys.readouterr().out)
@@ -249,6 +273,8 @@ def test_what_is_refused_leaves_no_file(workspace, forge, tmp_path):
         siem_export.export(tmp_path / "nowhere", out, "csv")
     with pytest.raises(EnvironmentFault, match="export-failed"):
         siem_export.export(workspace, tmp_path / "no" / "folder.csv", "csv")
+    with pytest.raises(EnvironmentFault, match="export-failed"):
+        siem_export.export(workspace, tmp_path / "no" / "folder.db", "sqlite")
     with pytest.raises(SystemExit) as stop:
         run("export", workspace, "--format", "leef", "--out", out)
     assert stop.value.code == 2
@@ -259,9 +285,6 @@ def test_what_is_refused_leaves_no_file(workspace, forge, tmp_path):
 
 
 def test_a_changed_log_is_not_exported(workspace, tmp_path):
-    import sqlite3
-    from contextlib import closing
-
     shutil.copytree(workspace, tmp_path / "changed")
     with closing(sqlite3.connect(tmp_path / "changed" / "audit.db")) as conn:
         conn.execute("DROP TRIGGER entry_keeps_on_update")
@@ -269,7 +292,9 @@ def test_a_changed_log_is_not_exported(workspace, tmp_path):
         conn.commit()
     with pytest.raises(VerificationFailed, match="REWRITTEN"):
         siem_export.export(tmp_path / "changed", tmp_path / "x.cef", "cef")
-    assert not list(tmp_path.glob("*x.cef*"))
+    with pytest.raises(VerificationFailed, match="REWRITTEN"):
+        siem_export.export(tmp_path / "changed", tmp_path / "x.db", "sqlite")
+    assert not list(tmp_path.glob("*x.*"))
 
 
 def test_memory_stays_flat(forge, tmp_path):
