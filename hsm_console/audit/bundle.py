@@ -19,6 +19,7 @@ import msgspec
 
 from hsm_console.audit import tiles
 from hsm_console.audit.checkpoint import parse_note
+from hsm_console.audit.retention import KEPT
 from hsm_console.audit.source import Row, Source, open_source
 from hsm_console.audit.tree import leaf_hash
 from hsm_console.domain.errors import EnvironmentFault, ExitCode, InputError, Problem, VerificationFailed
@@ -132,6 +133,12 @@ def _write_entries(source: Source, out: Path, size: int, progress: Callable[[int
     for seq, _, body in source.entries():
         if seq >= size:
             break
+        if seq > edge.size == KEPT and source.tile(0, 0) is not None:
+            _refuse(
+                "log-pruned",
+                f"Entries {edge.size} to {seq - 1} were pruned, and a bundle holds all entries.",
+                "Hand out audit.db together with the segments that hold them.",
+            )
         data = body or b""
         parts += struct.pack(">H", len(data)) + data
         for level, n, tile in edge.push(leaf_hash(data)):

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from hsm_console.audit import kinds, ocsf, words
 from hsm_console.audit.store import WriterLock, connect_writer, told
+from hsm_console.domain.errors import ExitCode, InputError, Problem
 from hsm_console.domain.events import Recorded
 
 
@@ -99,9 +100,26 @@ def rebuild(path: Path, projections: Sequence[Projection]) -> dict[str, str]:
     lock.take()
     try:
         with contextlib.closing(connect_writer(path)) as conn, told(path):
+            _require_whole(conn)
             return {item.name: _rebuild_one(conn, item) for item in [EntryRows(), *projections]}
     finally:
         lock.release()
+
+
+def _require_whole(conn: sqlite3.Connection) -> None:
+    """Raises InputError `log-pruned`: from what is left the tables would come out wrong."""
+    count, size = conn.execute("SELECT count(*), coalesce(max(seq) + 1, 0) FROM entry").fetchone()
+    if count < size:
+        raise InputError(
+            Problem(
+                code="log-pruned",
+                what=f"{size - count} entries were pruned from this log; its tables cannot be made from what is left.",
+                key_state="Nothing was changed.",
+                todo="Keep the tables as they are. Where they are lost, bring audit.db back from the backup.",
+                contact="the auditor",
+                exit_code=ExitCode.USAGE,
+            )
+        )
 
 
 def _rebuild_one(conn: sqlite3.Connection, projection: Projection) -> str:

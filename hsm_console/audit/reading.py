@@ -58,7 +58,7 @@ class LogReader:
                 Problem(
                     code="entry-missing",
                     what=f"The log has no entry {seq}.",
-                    todo="Choose an entry from the list.",
+                    todo="Choose an entry from the list. What was pruned stands in the segments, with the auditor.",
                     exit_code=ExitCode.USAGE,
                 )
             )

@@ -41,13 +41,17 @@ class Control(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Standard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One file. unit: what its numbers count; scope: what this log can say about it and what not."""
+    """One file. unit: what its numbers count; scope: what this log can say about it and what not.
+
+    retention_months: how long entries are kept under it at least.
+    """
 
     format: Literal[1]
     id: str
     title: str
     unit: str
     scope: str
+    retention_months: int = 12
     controls: tuple[Control, ...]
 
 

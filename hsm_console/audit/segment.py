@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import re
 import struct
 import tarfile
 from collections.abc import Iterator, Sequence
@@ -34,6 +35,7 @@ from hsm_console.domain.events import LogRotated
 ENTRIES = 65_536
 MANIFEST, CHECKPOINT, RECEIPT = "segment.json", "checkpoint", "receipt.tlog-proof"
 SUFFIX = ".tar.age"
+_MOST_OCTETS = 64 << 20  # 256 entries of 64 KiB are 16 MiB
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -230,7 +232,7 @@ def unpack(file: Path, identity: str, out: Path) -> Manifest:
         with file.open("rb") as sealed, plain.open("wb") as target:
             decrypt_io(sealed, target, [key])
         with tarfile.open(plain) as tar:
-            tar.extractall(out, filter="data")
+            _extract(tar, out)
         return read_manifest(out)
     except (DecryptError, tarfile.TarError, OSError) as fault:
         raise _refused(
@@ -240,6 +242,22 @@ def unpack(file: Path, identity: str, out: Path) -> Manifest:
         ) from fault
     finally:
         plain.unlink(missing_ok=True)
+
+
+_NAME = re.compile(
+    r"(?:segment\.json|checkpoint|receipt\.tlog-proof|tile/(?:entries|\d{1,2})(?:/x?\d{3})+(?:\.p/\d{1,3})?)"
+)
+
+
+def _extract(tar: tarfile.TarFile, out: Path) -> None:
+    """Plain files with the names of the layout, nothing else: whoever made the file may be an enemy."""
+    for item in tar:
+        if not item.isreg() or not _NAME.fullmatch(item.name) or item.size > _MOST_OCTETS:
+            raise tarfile.TarError(f"it holds “{item.name[:80]}”, which is no part of a segment")
+        path = out / item.name
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        data = tar.extractfile(item)
+        path.write_bytes(data.read() if data else b"")
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -16,9 +16,12 @@ from hsm_console.audit import anchors as anchors_
 from hsm_console.audit import bundle, ocsf, reading, receipt_files, siem_export
 from hsm_console.audit.anchors import Anchor
 from hsm_console.audit.checkpoint import Vkey, parse_vkey
+from hsm_console.audit.disclosure import read_file
 from hsm_console.audit.receipt import anchor
+from hsm_console.audit.retained import FOLDER
 from hsm_console.audit.source import open_source
 from hsm_console.audit.verify import verify_workspace
+from hsm_console.cli import audit_keep
 from hsm_console.domain.errors import ExitCode, InputError, Problem, VerificationFailed
 from hsm_console.domain.messages.audit import Finding, VerifyReport
 
@@ -43,6 +46,7 @@ def register(subparsers: Subparsers) -> None:
     _report_arguments(
         verbs.add_parser("report", help="which entries answer which clause of a standard, for an assessor")
     )
+    audit_keep.arguments(verbs)
     entries = verbs.add_parser("entries", help="list entries in plain words")
     entries.add_argument("log", type=Path, help="workspace folder, audit.db or bundle")
     entries.add_argument("--from", dest="start", type=int, default=0, help="first entry (default 0)")
@@ -55,10 +59,13 @@ def register(subparsers: Subparsers) -> None:
 
 
 def _verify_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("log", type=Path, help="workspace folder, audit.db or bundle")
+    parser.add_argument("log", type=Path, help="workspace folder, audit.db, bundle or segment")
     parser.add_argument("--vkey", help="verifier key: file or text (default: log.vkey in the folder, which is said)")
     parser.add_argument("--receipt", type=Path, action="append", default=[], help="receipt to hold the log against")
     parser.add_argument("--token", action="store_true", help="ask the workspace's token for the head it remembers")
+    parser.add_argument("--identity", metavar="FILE", help="age identity that opens an encrypted segment")
+    parser.add_argument("--disclosures", type=Path, metavar="FILE", help="sealed values that you were told")
+    parser.add_argument("--segments", type=Path, metavar="DIR", help="where the segments lie (default: beside the log)")
     parser.add_argument("--token-head", type=Path, help="value of the token's log-head object, as a file")
     parser.add_argument("--json", action="store_true", help="machine-readable output")
 
@@ -77,18 +84,27 @@ def _report(args: argparse.Namespace) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Exit code: 0 verified or done, 1 something was found, 2 unreadable input. Raises ConsoleError."""
+    if args.audit_verb in audit_keep.VERBS:
+        return audit_keep.run(args)
     handlers = {"verify": _verify, "export": _export, "report": _report, "entries": _entries, "show": _show}
     return handlers[args.audit_verb](args)
 
 
 def _verify(args: argparse.Namespace) -> int:
     vkey, trusted = load_vkey(args.vkey, args.log)
+    if audit_keep.is_segment(args.log):
+        report = audit_keep.verify(args.log, vkey, args.identity)
+        _print_report(report if trusted else _distrust(report), as_json=args.json)
+        return ExitCode.VERIFICATION if report.findings else ExitCode.OK
+    told = read_file(args.disclosures) if args.disclosures else []
     anchors, refused = _anchors(args.receipt, vkey)
     head = _token_head(args.log) if args.token else None
     if args.token_head:
         head = _bytes(args.token_head)
     shown = progress if sys.stderr.isatty() else None
-    report = verify_workspace(args.log, vkey, anchors, head, shown, refused=refused)
+    report = verify_workspace(
+        args.log, vkey, anchors, head, shown, refused=refused, disclosures=told, segments=args.segments
+    )
     if not trusted:
         report = _distrust(report)
     _print_report(report, as_json=args.json)
@@ -176,7 +192,11 @@ def progress(done: int, of: int) -> None:
 
 def load_vkey(given: str | None, log: Path) -> tuple[Vkey, bool]:
     """The key to verify with, and whether the caller brought it himself. Raises InputError vkey-missing."""
-    path = Path(given) if given else (log if log.is_dir() else log.parent) / "log.vkey"
+    folder = log if log.is_dir() else log.parent
+    beside = folder / "log.vkey"
+    if folder.name == FOLDER and not beside.is_file():
+        beside = folder.parent / "log.vkey"  # segments lie in a folder of the workspace
+    path = Path(given) if given else beside
     if path.is_file():
         return parse_vkey(path.read_bytes()[:4096].decode("utf-8", "replace")), bool(given)
     if given and "+" in given:

@@ -42,11 +42,13 @@ from hsm_console.gateway.services.alerts import Alerts
 from hsm_console.gateway.services.auditing import Auditing
 from hsm_console.gateway.services.ceremonies import Ceremonies
 from hsm_console.gateway.services.devices import Devices
+from hsm_console.gateway.services.disclosing import Disclosing
 from hsm_console.gateway.services.evidence import Evidence
 from hsm_console.gateway.services.inventory import Keys, People
 from hsm_console.gateway.services.orders import Orders
 from hsm_console.gateway.services.receipts import Receipts
 from hsm_console.gateway.services.reporting import Reporting
+from hsm_console.gateway.services.retaining import Retaining
 from hsm_console.gateway.services.scripts import Scripts
 from hsm_console.gateway.services.standing import Standing
 from hsm_console.gateway.services.witnessing import Witnessing
@@ -261,6 +263,8 @@ def _serve(core: Core, run: Path, listen: str) -> Gateway:
     standing, witnessing = Standing(core), Witnessing(core)
     standing.start_up()
     core.notices.append(standing.problems)
+    for kind in Retaining(core).kinds():
+        orders.register(kind)
     alerts = Alerts(core)
     fleet = Fleet(core)
 
@@ -272,7 +276,7 @@ def _serve(core: Core, run: Path, listen: str) -> Gateway:
 
     core.device.recover = after_unlock
     routes = table(access, ceremonies, evidence, Scripts(evidence), Keys(core), people, auditing)
-    routes += reporting.routes() + orders.routes() + alerts.routes()
+    routes += reporting.routes() + orders.routes() + Disclosing(core).routes() + alerts.routes()
     routes += standing.routes() + witnessing.routes() + Devices(core, fleet).routes()
     routes += Work(core).routes()
     access.document = document(routes)

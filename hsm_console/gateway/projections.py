@@ -325,6 +325,23 @@ def issued(conn: sqlite3.Connection, what: str) -> tuple[int, str] | None:
     return (int(row[0]), str(row[1])) if row else None
 
 
+def pruned_below(conn: sqlite3.Connection) -> int:
+    """Entries under this number were pruned by order, the genesis entries apart; 0 when none were."""
+    found = conn.execute("SELECT max(below) FROM pruned").fetchone()[0]
+    return int(found or 0)
+
+
+class Pruned:
+    name = "pruned"
+
+    def create(self, conn: sqlite3.Connection) -> None:
+        conn.execute("CREATE TABLE pruned(seq INTEGER PRIMARY KEY, below INTEGER NOT NULL) STRICT")
+
+    def apply(self, conn: sqlite3.Connection, recorded: Recorded) -> None:
+        if isinstance(recorded.event, ev.LogPruned):
+            conn.execute("INSERT INTO pruned VALUES (?,?)", (recorded.seq, recorded.event.below))
+
+
 def projections() -> tuple[Projection, ...]:
     """Every projection of the gateway, for opening the log and for `hsm-console rebuild`."""
-    return Ceremonies(), Keys(), People(), Intents(), Issued(), Orders(), Alerts(), Members(), DataKeys()
+    return Ceremonies(), Keys(), People(), Intents(), Issued(), Orders(), Alerts(), Members(), DataKeys(), Pruned()

@@ -18,6 +18,7 @@ from hsm_console.domain.errors import ExitCode, InputError, PolicyRefusal, Probl
 from hsm_console.domain.people import Role
 
 Anchor = Literal["token", "receipt", "witness", "device-log", "tpm"]
+Standard = Literal["pci-dss", "hipaa", "sox"]
 Confidential = Literal["names", "free-text", "document-digests", "file-names"]
 
 
@@ -48,13 +49,16 @@ class UnlockRules(_Table, frozen=True, kw_only=True):
 class LogRules(_Table, frozen=True, kw_only=True):
     """When checkpoints are signed, and the anchors outside the database that must exist (AUDIT 4 and 5).
 
-    confidential: values that are sealed (AUDIT 2); none: the log holds them as they are.
+    confidential: values that are sealed (AUDIT 2); none: the log holds them as they are. standards: whose terms of
+    keeping hold here besides `retention_months`, the longest counts. segment_entries: a multiple of 256.
     """
 
     checkpoint_entries: int = 256
     checkpoint_seconds: int = 60
     anchors: tuple[Anchor, ...] = ()
     confidential: tuple[Confidential, ...] = ()
+    standards: tuple[Standard, ...] = ()
+    segment_entries: int = 65_536
     retention_months: int = 12
 
 
@@ -135,6 +139,8 @@ def parse(text: str, *, name: str = "environment") -> Environment:
         raise _unreadable(name, str(error)) from None
     if not 1 <= found.quorum.needed <= found.quorum.of:
         raise _unreadable(name, "quorum.needed must lie between 1 and quorum.of")
+    if found.log.segment_entries < 256 or found.log.segment_entries % 256:
+        raise _unreadable(name, "log.segment_entries must be a multiple of 256")
     if found.production and found.simulated_tokens != "refused":
         raise _unreadable(name, "a production environment must say simulated_tokens = 'refused'")
     return found

@@ -210,6 +210,9 @@ class Evidence:
                 state = projections.ceremony(conn, ceremony_id)
             if state is None:
                 raise not_found(f"There is no ceremony “{ceremony_id[:80]}”.")
+            with self._core.reading() as conn:
+                if state.opened_seq < projections.pruned_below(conn):
+                    return  # its entries stand in segments; what was written of it stays as it is
             if has_sealed(state) and not self._core.seals.opener.is_open:
                 return  # what is missing is written at the next unlock; what is there stays as it is
             state = self._core.shown(state)

@@ -26,6 +26,7 @@ from hsm_console.domain.messages.anchors import AnchorView, CheckView, LogStatus
 from hsm_console.domain.messages.audit import Finding
 from hsm_console.gateway.app import Call, Route
 from hsm_console.gateway.core import Core
+from hsm_console.gateway.projections import pruned_below
 from hsm_console.policy.roles import Action
 
 BACKGROUND_AFTER_S = 20.0
@@ -90,9 +91,7 @@ class Standing:
     def _pruned(self) -> int:
         """Entries under this number were pruned by order."""
         with self._core.reading() as conn:
-            query = "SELECT seq FROM entry_row WHERE kind = 'log-pruned' ORDER BY seq DESC LIMIT 1"
-            row = conn.execute(query).fetchone()
-        return int(getattr(self._core.log.read(row[0]).event, "below", 0)) if row else 0
+            return pruned_below(conn)
 
     def record(self) -> None:
         """The start-up check stands in the log, after the entry of the start."""
@@ -171,8 +170,9 @@ class Standing:
             return
         marks = ",".join("?" * len(KINDS))
         with self._core.reading() as conn:
+            start = max(self._folded, pruned_below(conn))
             query = f"SELECT seq FROM entry_row WHERE seq >= ? AND seq < ? AND kind IN ({marks}) ORDER BY seq"  # noqa: S608
-            rows = conn.execute(query, (self._folded, size, *sorted(KINDS))).fetchall()
+            rows = conn.execute(query, (start, size, *sorted(KINDS))).fetchall()
         for (seq,) in rows:
             self._required.see(seq, log.body(seq))
         self._folded = size

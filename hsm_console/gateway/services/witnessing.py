@@ -31,6 +31,7 @@ from hsm_console.domain.events import Draft, HeadCosigned, Recorded
 from hsm_console.domain.messages.anchors import BringCosignature, CosignatureView, WitnessHead
 from hsm_console.gateway.app import Call, Raw, Route, refused
 from hsm_console.gateway.core import Core
+from hsm_console.gateway.projections import pruned_below
 from hsm_console.gateway.sessions import Session
 from hsm_console.pki.profiles import user_id
 from hsm_console.policy.roles import Action
@@ -180,7 +181,8 @@ class Witnessing:
 
     def _events(self) -> list[Recorded]:
         with self._core.reading() as conn:
-            rows = conn.execute("SELECT seq FROM entry_row WHERE kind = 'head-cosigned' ORDER BY seq").fetchall()
+            query = "SELECT seq FROM entry_row WHERE kind = 'head-cosigned' AND seq >= ? ORDER BY seq"
+            rows = conn.execute(query, (pruned_below(conn),)).fetchall()
         return [self._core.log.read(seq) for (seq,) in rows]
 
 
