@@ -119,6 +119,7 @@ _OPERATIONS = {
     e.Operation.RECORD_HEAD: 3,
     e.Operation.VERIFY: 2,
     e.Operation.WRAP: 2,
+    e.Operation.AGREE: 1,
     e.Operation.REPLICATE: 1,
 }
 

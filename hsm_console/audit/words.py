@@ -29,6 +29,7 @@ _DOING = {
     e.Operation.RANDOM: "draw random octets from the token",
     e.Operation.WRAP: "take out of the token, encrypted under a wrapping key, the key",
     e.Operation.UNWRAP: "bring into the token the key",
+    e.Operation.AGREE: "let two devices agree on the wrapping key",
     e.Operation.REPLICATE: "copy to another device the key",
 }
 _DONE = {
@@ -44,7 +45,8 @@ _DONE = {
     e.Operation.RANDOM: "gave random octets",
     e.Operation.WRAP: "gave out, encrypted under a wrapping key, the key",
     e.Operation.UNWRAP: "took in the key",
-    e.Operation.REPLICATE: "gave to another device, encrypted under a wrapping key, the key",
+    e.Operation.AGREE: "and the workspace's token agreed on the wrapping key",
+    e.Operation.REPLICATE: "took in, from the workspace's token and under a wrapping key of both, the key",
 }
 _FOUND = {
     "not-done": "nothing had been made",
@@ -163,7 +165,8 @@ def _succeeded(event: e.OperationSucceeded, who: str) -> str:
         return f"The driver generated the software key {_key(event)}, stored wrapped under a key of the token{found}."
     if event.custody is Custody.SOFTWARE_WRAPPED:
         return f"A software key, unwrapped for this one use, {_DONE[event.operation]} {_key(event)}."
-    return f"The token {_DONE[event.operation]} {_key(event)}{found}."
+    where = f"device “{event.device}”" if event.device else "token"
+    return f"The {where} {_DONE[event.operation]} {_key(event)}{found}."
 
 
 def _approval(event: e.ApprovalGiven, who: str) -> str:

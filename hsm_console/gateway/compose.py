@@ -47,6 +47,7 @@ from hsm_console.gateway.services.evidence import Evidence
 from hsm_console.gateway.services.inventory import Keys, People
 from hsm_console.gateway.services.orders import Orders
 from hsm_console.gateway.services.receipts import Receipts
+from hsm_console.gateway.services.replicating import Replicating
 from hsm_console.gateway.services.reporting import Reporting
 from hsm_console.gateway.services.retaining import Retaining
 from hsm_console.gateway.services.scripts import Scripts
@@ -263,21 +264,24 @@ def _serve(core: Core, run: Path, listen: str) -> Gateway:
     standing, witnessing = Standing(core), Witnessing(core)
     standing.start_up()
     core.notices.append(standing.problems)
-    for kind in Retaining(core).kinds():
-        orders.register(kind)
     alerts = Alerts(core)
     fleet = Fleet(core)
+    copying = Replicating(core, fleet)
+    for kind in (*Retaining(core).kinds(), *copying.kinds()):
+        orders.register(kind)
+    core.notices.append(fleet.problems)
 
     def after_unlock() -> None:
         core.seals.unlocked()
         ceremonies.recover()
         core.seals.settle()
+        copying.settle()
         people.renew_crl()
 
     core.device.recover = after_unlock
     routes = table(access, ceremonies, evidence, Scripts(evidence), Keys(core), people, auditing)
     routes += reporting.routes() + orders.routes() + Disclosing(core).routes() + alerts.routes()
-    routes += standing.routes() + witnessing.routes() + Devices(core, fleet).routes()
+    routes += standing.routes() + witnessing.routes() + Devices(core, fleet, on_unlock=copying.settle).routes()
     routes += Work(core).routes()
     access.document = document(routes)
     app = App(

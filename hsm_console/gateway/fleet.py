@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import msgspec
 
 from hsm_console.domain import events as ev
-from hsm_console.domain.errors import ConsoleError
+from hsm_console.domain.errors import ConsoleError, Problem
 from hsm_console.domain.events import Draft
 from hsm_console.gateway import member_rows, projections
 from hsm_console.gateway.core import Core
@@ -193,7 +193,9 @@ class Fleet:
 
     def _known(self, name: str) -> tuple[dict[str, projections.KeyRow], frozenset[str]]:
         with self.core.reading() as conn:
-            return {row.object_id: row for row in projections.keys(conn)}, member_rows.copies(conn, name)
+            copying = {row.event.key_id for row in projections.open_intents(conn) if row.event.device == name}
+            keys = {row.object_id: row for row in projections.keys(conn) if row.object_id not in copying}
+            return keys, member_rows.copies(conn, name)
 
     def _append(self, drafts: list[Draft]) -> None:
         """For threads that nobody waits for: a log that takes nothing is told elsewhere."""
@@ -239,8 +241,9 @@ class Fleet:
         raise AssertionError("no device was asked")  # pragma: no cover - places is never empty
 
     def served_by(self) -> str:
-        """Which further device answered this thread's last call; empty: the workspace's own token."""
-        return str(getattr(self._served, "name", ""))
+        """Which further device answered this thread's last call; empty: the workspace's own token. Told once."""
+        name, self._served.name = str(getattr(self._served, "name", "")), ""
+        return name
 
     # -- the primary's state in the log: one entry a change ---------------------------------------------------------
 
@@ -272,6 +275,23 @@ class Fleet:
             self._refused += change.refused
 
     # -- its life -------------------------------------------------------------------------------------------------
+
+    def problems(self) -> tuple[Problem, ...]:
+        """What everybody is to know: fewer devices work than the environment asks for."""
+        least = self.core.environment.devices.least
+        places: list[Place] = [self.primary, *self.members]
+        able = [place.name for place in places if place.unlocked and place.health in (Health.UP, Health.DEGRADED)]
+        if least < 2 or len(able) >= least:
+            return ()
+        return (
+            Problem(
+                code="devices-too-few",
+                what=f"Of the {least} devices that should be unlocked, {len(able)} are: {', '.join(able) or 'none'}.",
+                key_state="No key was touched. One more failure stops the work with keys.",
+                todo="Unlock or repair the others (page “Devices”, or `hsm-console device list`).",
+                contact="the administrator of the HSM",
+            ),
+        )
 
     def start(self) -> None:
         """Look at every device, in the background."""

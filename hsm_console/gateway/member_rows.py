@@ -64,7 +64,7 @@ class Members:
             case ev.MemberRemoved():
                 conn.execute("DELETE FROM device_member WHERE name=?", (event.name,))
                 conn.execute("DELETE FROM device_key WHERE device=?", (event.name,))
-            case ev.OperationSucceeded() if event.operation is Operation.REPLICATE:
+            case ev.OperationSucceeded() if event.operation in (Operation.REPLICATE, Operation.AGREE):
                 row_of_key = (event.device, event.key_id, recorded.seq)
                 conn.execute("INSERT OR REPLACE INTO device_key VALUES (?,?,?)", row_of_key)
 

@@ -130,7 +130,7 @@ class Keys:
             _reserve(conn, event.wrapping_id, "root")
 
     def _operation(self, conn: sqlite3.Connection, recorded: Recorded, event: ev.OperationSucceeded) -> None:
-        if event.operation in (Operation.GENERATE, Operation.UNWRAP):
+        if event.operation in (Operation.GENERATE, Operation.UNWRAP, Operation.AGREE):
             _put_key(conn, _new_key(recorded, event))
             return
         known = key(conn, event.key_id)

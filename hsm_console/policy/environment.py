@@ -92,6 +92,12 @@ class CeremonyRules(_Table, frozen=True, kw_only=True):
     scan_receipt: bool = False
 
 
+class DeviceRules(_Table, frozen=True, kw_only=True):
+    """least: with fewer devices than this unlocked, everybody is told that one more failure stops the work."""
+
+    least: int = 1
+
+
 class Environment(_Table, frozen=True, kw_only=True):
     """simulated_tokens `refused`: a ceremony and an unlock on a simulated token are refused (invariant 6).
 
@@ -112,6 +118,7 @@ class Environment(_Table, frozen=True, kw_only=True):
     credential: CredentialRules = CredentialRules()
     session: SessionRules = SessionRules()
     ceremony: CeremonyRules = CeremonyRules()
+    devices: DeviceRules = DeviceRules()
 
     def settings(self) -> dict[str, str]:
         """Every rule as flat text (`quorum.needed` → `2`), for `PolicyInForce.settings` and for the minutes."""

@@ -22,6 +22,7 @@ class Operation(enum.StrEnum):
     RANDOM = "random"
     WRAP = "wrap"
     UNWRAP = "unwrap"
+    AGREE = "agree"
     REPLICATE = "replicate"
 
 
@@ -29,9 +30,9 @@ class OperationIntended(Event, frozen=True, kw_only=True, tag="operation-intende
     """Durable before the HSM is called. For GENERATE and UNWRAP the object's CKA_ID derives from this entry's SHA-256.
 
     key_id: hex CKA_ID of an existing key the operation uses; under: of the wrapping key; input_sha256: digest of what
-    is signed, verified, encrypted, decrypted or unwrapped. device: name of a further device that REPLICATE copies the
-    key to, under the same id. count: how many keys a batch makes; `label` gives the name
-    of each ({n}: its number, the first is `first`); length: octets of RANDOM and DERIVE.
+    is signed, verified, encrypted, decrypted or unwrapped. count: how many keys a batch makes; `label` gives the name
+    of each ({n}: its number, the first is `first`); length: octets of RANDOM and DERIVE. device: name of a further
+    device that REPLICATE copies the key to, under the same id, or that AGREE makes a wrapping key with.
     """
 
     operation: Operation

@@ -206,7 +206,9 @@ class Ceremonies:
     def recover(self) -> None:
         """Every open intent is looked up in the token and ended; every open ceremony gets what its state asks for."""
         with self._core.reading() as conn:
-            waiting = [(row.seq, row.event.ceremony_id) for row in projections.open_intents(conn)]
+            waiting = [
+                (row.seq, row.event.ceremony_id) for row in projections.open_intents(conn) if not row.event.device
+            ]
         for seq, ceremony_id in waiting:
             with self._locks[ceremony_id]:
                 self._recover_one(seq, ceremony_id)

@@ -32,7 +32,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 class Devices:
     """Handlers under /v1/devices. on_unlock: run after a further device was unlocked."""
 
-    def __init__(self, core: Core, fleet: Fleet, on_unlock: Callable[[Member], None] = lambda _: None) -> None:
+    def __init__(self, core: Core, fleet: Fleet, on_unlock: Callable[[], None] = lambda: None) -> None:
         self._core = core
         self._fleet = fleet
         self._comparison = Comparison(core, fleet)
@@ -235,7 +235,7 @@ class Devices:
                 return self._primary_row()
             member = self._member(name)
             member.unlock(session.actor, pin, session.source)
-        self._on_unlock(member)
+        self._on_unlock()
         return self._member_row(member)
 
     def lock(self, call: Call) -> DeviceRow:

@@ -40,6 +40,7 @@ def perform(
     """
     draft = Draft(event=intent, actor=session.actor, correlation=correlation)
     (announced,) = core.log.append([placed(draft, session)], expect=expect)
+    core.device.served_by()  # what an earlier call of this thread left
     try:
         event, made = act(announced)
     except ConsoleError as error:

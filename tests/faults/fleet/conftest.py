@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import hashlib
 import importlib.util
 import os
 import signal
@@ -16,9 +18,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from hsm_console.client import devices
+from hsm_console.client import devices, orders, setup
 from hsm_console.client.session import Session
+from hsm_console.domain import events as ev
+from hsm_console.domain.ids import object_id
+from hsm_console.domain.keys import Algorithm, Grade, KeySpec, Usage
 from hsm_console.domain.messages.devices import AddDevice, DeviceRow
+from hsm_console.domain.messages.orders import OrderState
 from hsm_console.domain.secret import Secret
 from hsm_console.gateway import compose
 from hsm_console.hsm.port import Binding
@@ -107,6 +113,32 @@ class Yard:
         devices.add(session, AddDevice(name=name, adapter=self.adapter, label="tests", **more))
         return devices.unlock(session, name, Secret(flows_module.PIN))
 
+    def make(self, algorithm: Algorithm, usage: Usage, *, label: str = "", extractable: bool = True) -> str:
+        """A key in the primary, announced and recorded; its id."""
+        core, label = self.gateway.core, label or f"{algorithm.value} {usage.value}"
+        intent = ev.OperationIntended(
+            operation=ev.Operation.GENERATE, algorithm=algorithm, label=label, usages=(usage,), extractable=extractable
+        )
+        (announced,) = core.log.append([ev.Draft(event=intent)])
+        wanted = object_id(bytes.fromhex(announced.fingerprint))
+        spec = KeySpec(algorithm=algorithm, label=label, object_id=wanted, usages=(usage,), extractable=extractable)
+        made = core.device.run_here("generate", spec)
+        core.log.append([ev.Draft(event=ev.OperationSucceeded(
+            intent=announced.seq, operation=ev.Operation.GENERATE, key_id=wanted.hex(), label=label,
+            algorithm=algorithm, spki=base64.b64encode(made.spki).decode(),
+            fingerprint=hashlib.sha256(made.spki).hexdigest() if made.spki else "",
+            attributes=core.device.run_here("attributes", wanted), grade=Grade.D,
+        ))])  # fmt: skip
+        return wanted.hex()
+
+    def ordered(self, session: Session, action: str, **parameters: str) -> Any:
+        """An order, approved and carried out to its end."""
+        order = orders.open_order(session, action, parameters)
+        order = orders.decide(self.house.be("claude"), order.id, ev.Decision.APPROVE)
+        orders.run(session, order.id)
+        self.until(lambda: orders.show(session, order.id).state is not OrderState.RUNNING, 30)
+        return orders.show(session, order.id)
+
     def events(self, kind: type) -> list[Any]:
         log = self.gateway.core.log
         found = (log.read(seq).event for seq in range(log.size))
@@ -141,6 +173,17 @@ def running(yard: Yard) -> Iterator[Yard]:
 @pytest.fixture
 def yard(workspace: Path) -> Iterator[Yard]:
     with running(Yard(workspace)) as found:
+        yield found
+
+
+@pytest.fixture
+def soft_yard(tmp_path: Path) -> Iterator[Yard]:
+    """The same over SoftHSM."""
+    if not Path("/usr/lib/softhsm/libsofthsm2.so").exists():
+        pytest.skip("softhsm2 is not installed")
+    target = tmp_path / "house"
+    setup.run(msgspec.structs.replace(flows_module.spec(target), adapter="softhsm"))
+    with running(Yard(target, "softhsm")) as found:
         yield found
 
 

@@ -163,7 +163,7 @@ def test_a_key_that_is_not_there_is_not_asked_for(yard: Any) -> None:
     device = yard.gateway.core.device
     for _ in range(4):
         assert device.run("sign", bytes.fromhex(row.object_id), SignMechanism.ECDSA_SHA384, b"text")
-        assert device.router.__self__.served_by() == ""
+        assert device.served_by() == ""
     device.lock(None)
     with pytest.raises(ConsoleError) as caught:
         device.run("sign", bytes.fromhex(row.object_id), SignMechanism.ECDSA_SHA384, b"text")
