@@ -98,12 +98,14 @@ class AuditLog(LogView):
 
     # -- writing ----------------------------------------------------------------------------------------
 
-    def append(self, drafts: Sequence[Draft], expect: Expect | None = None) -> tuple[Recorded, ...]:
+    def append(
+        self, drafts: Sequence[Draft], expect: Expect | None = None, *, sign: bool = True
+    ) -> tuple[Recorded, ...]:
         """Write events; they are durable on return, in one transaction, chained in the order given.
 
-        expect is called inside the transaction and may refuse by raising. Raises InputError canon-refused,
-        EnvironmentFault disk-full or log-not-writable; after any of them nothing was written and the log is
-        usable as soon as its cause is gone. Signing a due checkpoint never makes this fail.
+        expect is called inside the transaction and may refuse by raising. sign False: a due checkpoint waits for
+        the caller's `sign_due`. Raises InputError canon-refused, EnvironmentFault disk-full or log-not-writable; after
+        any of them nothing was written and the log is usable as soon as its cause is gone. Signing never fails it.
         """
         request = _Request(drafts, expect)
         self._turns.take(request, self._commit)
@@ -111,7 +113,7 @@ class AuditLog(LogView):
             raise request.error
         with self._grown:
             self._grown.notify_all()
-        if request.records:
+        if request.records and sign:
             self._heads.after_append(request.records[-1].seq + 1, critical=any(item.critical for item in drafts))
         return request.records
 
@@ -273,6 +275,10 @@ class AuditLog(LogView):
         does not continue what was signed before (nothing is signed then).
         """
         return self._heads.sign()
+
+    def sign_due(self) -> None:
+        """Sign what was appended with `sign=False`. May wait for a busy device. Never raises; see `sign_fault`."""
+        self._heads.after_append(self.size, critical=True)
 
     def tick(self) -> None:
         """Once a second: signs when an entry waits for 60 s. Never raises; see `sign_fault`."""

@@ -47,6 +47,7 @@ def register(subparsers: Subparsers) -> None:
         verbs.add_parser("report", help="which entries answer which clause of a standard, for an assessor")
     )
     audit_keep.arguments(verbs)
+    _alerts_arguments(verbs)
     entries = verbs.add_parser("entries", help="list entries in plain words")
     entries.add_argument("log", type=Path, help="workspace folder, audit.db or bundle")
     entries.add_argument("--from", dest="start", type=int, default=0, help="first entry (default 0)")
@@ -76,6 +77,18 @@ def _report_arguments(parser: argparse.ArgumentParser) -> None:
     audit_report.arguments(parser)
 
 
+def _alerts_arguments(verbs: Subparsers) -> None:
+    from hsm_console.cli import audit_alerts
+
+    audit_alerts.arguments(verbs)
+
+
+def _alerts(args: argparse.Namespace) -> int:
+    from hsm_console.cli import audit_alerts
+
+    return audit_alerts.run(args)
+
+
 def _report(args: argparse.Namespace) -> int:
     from hsm_console.cli import audit_report
 
@@ -87,6 +100,7 @@ def run(args: argparse.Namespace) -> int:
     if args.audit_verb in audit_keep.VERBS:
         return audit_keep.run(args)
     handlers = {"verify": _verify, "export": _export, "report": _report, "entries": _entries, "show": _show}
+    handlers |= {"alerts": _alerts, "rules": _alerts}
     return handlers[args.audit_verb](args)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
@@ -177,7 +178,10 @@ def _line(name: str, table: dict[str, Any], key: str, default: str = "") -> str:
     value = table.get(key, default)
     if not isinstance(value, str) or not value.strip() or len(value) > 2000:
         raise refused(name, f"`{key}` must be a text")
-    return " ".join(value.split())
+    text = unicodedata.normalize("NFC", " ".join(value.split()))
+    if not text.isprintable():
+        raise refused(name, f"`{key}` holds a character that cannot be shown")
+    return text
 
 
 def _level(name: str, document: dict[str, Any]) -> Level:

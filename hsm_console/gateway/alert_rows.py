@@ -6,6 +6,7 @@ import sqlite3
 
 import msgspec
 
+from hsm_console.detect import told
 from hsm_console.domain import events as ev
 from hsm_console.domain.events import Recorded
 from hsm_console.domain.messages.alerts import AlertView
@@ -22,34 +23,11 @@ class Alerts:
     def apply(self, conn: sqlite3.Connection, recorded: Recorded) -> None:
         event = recorded.event
         if isinstance(event, ev.AlertRaised):
-            self._put(
-                conn,
-                AlertView(
-                    seq=recorded.seq,
-                    time_ms=recorded.time_ms,
-                    rule=event.rule,
-                    title=event.title,
-                    level=event.level,
-                    text=event.text,
-                    todo=event.todo,
-                    first=event.first,
-                    last=event.last,
-                    subject=event.subject,
-                ),
-            )
+            self._put(conn, told.raised(recorded, event))
         elif isinstance(event, ev.AlertAcknowledged):
             known = alert(conn, event.alert)
-            if known is not None and not known.acknowledged_ms:
-                by = recorded.actor.uid if recorded.actor else ""
-                self._put(
-                    conn,
-                    msgspec.structs.replace(
-                        known,
-                        acknowledged_by=by,
-                        acknowledged_ms=recorded.time_ms,
-                        acknowledged_note=event.note,
-                    ),
-                )
+            if known is not None:
+                self._put(conn, told.acknowledged(known, recorded, event))
 
     @staticmethod
     def _put(conn: sqlite3.Connection, row: AlertView) -> None:

@@ -57,6 +57,7 @@ from hsm_console.gateway.services.work import Work
 from hsm_console.gateway.sessions import Sessions
 from hsm_console.gateway.station import Opener
 from hsm_console.gateway.tls import Identity, TlsContexts
+from hsm_console.gateway.watch import Watch
 from hsm_console.gateway.workspace import Home, WorkspaceFile, WorkspaceLock
 from hsm_console.hsm.worker import HsmClient
 from hsm_console.pki.authority import load_certificate
@@ -79,6 +80,7 @@ class Gateway:
         self._closing = tuple(closing)
         self.starting: tuple[Callable[[], None], ...] = ()
         self.ticking: tuple[Callable[[], None], ...] = ()
+        self.ending: tuple[Callable[[], None], ...] = ()  # when nobody is connected any more
         self.orders: Orders
         self.held = contextlib.ExitStack()
         self._run = run
@@ -116,6 +118,7 @@ class Gateway:
             *self._closing,
             lambda: core.sessions.end_all("gateway-stopping"),
             self._server.stop,
+            *self.ending,
             lambda: core.log.append([Draft(event=ev.GatewayStopped(run_uid=core.run_uid, reason=reason))]),
             lambda: core.device.lock(None),
             lambda: (self._run / places.RENDEZVOUS).unlink(missing_ok=True),
@@ -264,7 +267,9 @@ def _serve(core: Core, run: Path, listen: str) -> Gateway:
     standing, witnessing = Standing(core), Witnessing(core)
     standing.start_up()
     core.notices.append(standing.problems)
-    alerts = Alerts(core)
+    watch = Watch(core)
+    core.notices.append(watch.problems)
+    alerts = Alerts(core, watch)
     fleet = Fleet(core)
     copying = Replicating(core, fleet)
     for kind in (*Retaining(core).kinds(), *copying.kinds()):
@@ -306,8 +311,9 @@ def _serve(core: Core, run: Path, listen: str) -> Gateway:
     core.sessions.drop = server.drop
     evidence.complete_all()
     gateway = Gateway(core, server, (orders.close, auditing.close, reporting.close, standing.close, fleet.close), run)
-    gateway.starting, gateway.orders = (standing.record, orders.settle, fleet.start), orders
-    gateway.ticking += (standing.tick, fleet.tick, core.seals.tick)
+    gateway.starting, gateway.orders = (watch.begin, standing.record, orders.settle, fleet.start), orders
+    gateway.ticking += (standing.tick, fleet.tick, core.seals.tick, watch.tick)
+    gateway.ending += (watch.close,)
     return gateway
 
 

@@ -51,7 +51,8 @@ class Acknowledge(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RuleView(msgspec.Struct, frozen=True, kw_only=True):
-    """A rule in force. kind: `match`, or the correlation's type; meaning: what it watches for, in plain words."""
+    """A rule in force. kind: `match`, or the correlation's type; meaning: what it watches for, in plain words;
+    false_alarms: what else it may have been."""
 
     id: str
     title: str
@@ -60,6 +61,7 @@ class RuleView(msgspec.Struct, frozen=True, kw_only=True):
     meaning: str
     todo: str
     sha256: str
+    false_alarms: tuple[str, ...] = ()
 
 
 class RulesView(msgspec.Struct, frozen=True, kw_only=True):

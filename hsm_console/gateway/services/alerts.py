@@ -7,11 +7,12 @@ import threading
 from hsm_console.domain import events as ev
 from hsm_console.domain.errors import ExitCode, PolicyRefusal, Problem
 from hsm_console.domain.events import Draft
-from hsm_console.domain.messages.alerts import Acknowledge, AlertPage, AlertView, RulesView
+from hsm_console.domain.messages.alerts import Acknowledge, AlertPage, AlertView, RulesView, RuleView
 from hsm_console.gateway import alert_rows
 from hsm_console.gateway.app import Call, Route, refused
 from hsm_console.gateway.core import Core
 from hsm_console.gateway.sessions import Session
+from hsm_console.gateway.watch import Watch
 from hsm_console.policy.roles import Action
 
 MAX_WAIT_MS = 30_000
@@ -22,8 +23,9 @@ NOTE_LENGTH = 500
 class Alerts:
     """Handlers under /v1/alerts."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, watch: Watch) -> None:
         self._core = core
+        self._watch = watch
         self._waiters = threading.BoundedSemaphore(MAX_WAITERS)
 
     def routes(self) -> tuple[Route, ...]:
@@ -107,7 +109,26 @@ class Alerts:
 
     def rules(self, call: Call) -> RulesView:  # noqa: ARG002
         """The rules that watch the log"""
-        return RulesView(sha256="", rules=(), evaluated=0, size=self._core.log.size)
+        rules = self._watch.rules
+        return RulesView(
+            sha256=rules.sha256,
+            rules=tuple(
+                RuleView(
+                    id=rule.name,
+                    title=rule.title,
+                    level=rule.level,
+                    kind=rule.kind,
+                    meaning=rule.meaning,
+                    todo=rule.todo,
+                    sha256=rule.sha256,
+                    false_alarms=rule.false_alarms,
+                )
+                for rule in sorted(rules.rules, key=lambda rule: rule.name)
+                if rule.raises
+            ),
+            evaluated=self._watch.evaluated,
+            size=self._core.log.size,
+        )
 
 
 def _own(found: AlertView, session: Session) -> PolicyRefusal:
