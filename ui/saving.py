@@ -26,11 +26,29 @@ def write(path: Path, data: bytes) -> Path:
     return path
 
 
+class _Place:
+    """The folder where somebody chose a file last; at first her home, never where the program was started."""
+
+    def __init__(self) -> None:
+        self._folder: Path | None = None
+
+    def __call__(self) -> str:
+        return str(self._folder if self._folder is not None and self._folder.is_dir() else Path.home())
+
+    def chosen(self, path: str) -> Path:
+        found = Path(path)
+        self._folder = found.parent
+        return found
+
+
+place = _Place()
+
+
 def choose(parent: QWidget, title: str, name: str, chosen: Callable[[Path], object]) -> None:
     """Ask where a copy shall lie; nothing happens when the person closes the dialog."""
-    dialog = QFileDialog(parent, title)
+    dialog = QFileDialog(parent, title, place())
     dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
     dialog.setOption(QFileDialog.Option.DontUseNativeDialog)
     dialog.selectFile(name)
-    dialog.fileSelected.connect(lambda path: chosen(Path(path)))
+    dialog.fileSelected.connect(lambda path: chosen(place.chosen(path)))
     dialog.open()

@@ -151,13 +151,19 @@ def _others() -> dict[str, Callable[[], Page]]:
     return _plain() | places.simple() | work_pages.simple() | use_pages.simple() | fleet_pages.simple()
 
 
-def window_with(make: Callable[[], Page], view: object) -> Window:
+TABS = {"home": "home", "key": "keys", "use": "use", "order": "orders", "module": "device", "people": "people",
+        "audit": "audit"}  # fmt: skip
+
+
+def window_with(make: Callable[[], Page], view: object, name: str = "") -> Window:
+    """name: of the picture; its beginning tells the place where such a page stands."""
     window = Window(lambda: ())
     window.show_workspace(s.WORKSPACE)
     window.status.freeze_clock("Workstation 14:05:12")
     page = make()
     before = isinstance(page, (LoginPage, SessionOverPage, ending.WelcomePage, pages.SetupPage, ending.ProgressPage))
     window.show_places(shown=not before)
+    window.show_place(next((place for start, place in TABS.items() if name.startswith(start)), ""))
     window.status.show_people([] if before else ["Charlotte Babbage"])
     window.status.show_device(None if before else s.DEVICE_STATE)
     if view is not None:
@@ -176,7 +182,7 @@ def pictures(only: tuple[str, ...] = (), themes: tuple[str, ...] = NAMES) -> Ite
         for name, (make, view) in everything().items():
             if only and not any(part in name for part in only):
                 continue
-            window = window_with(make, view)
+            window = window_with(make, view, name)
             for _ in range(3):
                 app.sendPostedEvents()
                 app.processEvents()

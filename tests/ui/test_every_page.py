@@ -83,7 +83,7 @@ def enter_presses_no_button(window) -> None:
 
 def mnemonics_are_all_different(window) -> None:
     keys = []
-    for button in window.page.findChildren(QPushButton):
+    for button in window.page.findChildren(QAbstractButton):
         if button.isVisible() and not (sequence := QKeySequence.mnemonic(button.text())).isEmpty():
             keys.append(sequence.toString())
     for label in window.page.findChildren(QLabel):

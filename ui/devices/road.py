@@ -58,10 +58,12 @@ class DeviceRoad(Road):
 
         def came(fleet: FleetView) -> None:
             self._fleet = fleet
+            if len(fleet.devices) == 1:
+                self._open(fleet.devices[0].name, news=news)
+                return
             page.show_fleet(fleet)
-            wanted = fleet.devices[0].name if len(fleet.devices) == 1 else name
-            if self._row(wanted) is not None:
-                self._open(wanted, news=news)
+            if name:
+                self._open(name)
 
         self._lane.call(partial(devices.listed, self._session), came, page.refuse)
 

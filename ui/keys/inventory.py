@@ -18,7 +18,7 @@ from ui.widgets.tables import dress
 
 ROW = 40
 NAME, KIND, STATE, GRADE, MADE, ORIGIN = range(6)
-_WIDTHS = (260, 190, 170, 76, 116, 250)
+_WIDTHS = (260, 180, 176, 70, 110, 316)
 _ROOT = QModelIndex()
 _Index = QModelIndex | QPersistentModelIndex
 
@@ -109,7 +109,7 @@ class KeyTable(QTableView):
         for column, width in enumerate(_WIDTHS):
             if column != NAME:
                 self.setColumnWidth(column, engine().px(width))
-        self.setMinimumHeight(engine().px(ROW * 9))
+        self.setMinimumHeight(engine().px(ROW * 8))
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space) and self.currentIndex().isValid():

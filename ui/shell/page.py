@@ -97,7 +97,7 @@ class Page(QWidget):
             QTimer.singleShot(0, self, self._to_first)  # a new control takes the focus only when it is seen
 
     def _to_first(self) -> None:
-        if self.first is not None:
+        if self.isVisible() and self.first is not None:  # meanwhile another page may have come
             self.first.setFocus()
 
     def showEvent(self, event: QShowEvent) -> None:

@@ -86,7 +86,7 @@ class ContentField(QWidget):
         """digest: whether a digest may stand for a file; most: octets of a file that travels whole."""
         super().__init__()
         self._most = most
-        self.by_digest = QRadioButton(tr("The di&gest of a large file"))
+        self.by_digest = QRadioButton(tr("The digest of a &large file"))
         self.by_digest.setVisible(digest)
         self.by_file = QRadioButton(tr("A &file"))
         self.by_text = QRadioButton(tr("A te&xt that I type"))

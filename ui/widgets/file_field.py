@@ -8,6 +8,7 @@ from PySide6.QtCore import QMimeData, Signal
 from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent
 from PySide6.QtWidgets import QFileDialog, QFrame, QLineEdit, QVBoxLayout
 
+from ui.saving import place
 from ui.texts import tr
 from ui.theme.engine import engine
 from ui.widgets.basics import button, restyle, row
@@ -85,10 +86,10 @@ class FileField(QFrame):
         restyle(self)
 
     def _choose(self) -> None:
-        dialog = QFileDialog(self, tr("Choose a file"), "", self._pattern)
+        dialog = QFileDialog(self, tr("Choose a file"), place(), self._pattern)
         dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
         dialog.setOption(QFileDialog.Option.DontUseNativeDialog)
-        dialog.fileSelected.connect(lambda name: self.set_path(Path(name)))
+        dialog.fileSelected.connect(lambda name: self.set_path(place.chosen(name)))
         dialog.open()
 
 

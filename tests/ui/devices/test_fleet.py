@@ -164,6 +164,7 @@ def road(qtbot, window, desk, gateway):
 def test_the_only_module_is_shown_at_once(qtbot, road, window):
     road(f.only())
     assert isinstance(window.page, DevicePage)
+    qtbot.waitUntil(window.page.probe.button.hasFocus)
     assert window.page.more.isVisible()
     assert not window.page.back.isVisible()
     qtbot.waitUntil(lambda: "none: this is a simulation" in words(window.page))
