@@ -11,6 +11,9 @@ import hashlib
 from collections.abc import Sequence
 from typing import Literal
 
+import msgspec
+
+from hsm_console.domain import batches
 from hsm_console.domain.events import (
     Operation,
     OperationIntended,
@@ -22,7 +25,7 @@ from hsm_console.domain.ids import object_id
 from hsm_console.domain.keys import Grade, KeyInfo
 
 Ending = OperationSucceeded | OperationInterrupted
-Found = Literal["not-done", "partial", "foreign"]
+Found = Literal["not-done", "partial", "foreign", "stopped"]
 
 
 _MAKING = (Operation.GENERATE, Operation.UNWRAP)
@@ -59,6 +62,50 @@ def classify(intent: Recorded, found: Sequence[KeyInfo], *, grade: Grade) -> End
     return _interrupted(intent, event, "not-done", text)
 
 
+def endings(
+    intent: Recorded, found: Sequence[KeyInfo], *, grade: Grade, recorded: frozenset[str] = frozenset()
+) -> tuple[Ending, ...]:
+    """The same for a batch too: one entry for each whole key that no entry tells of, then how the batch ended.
+
+    recorded: hex ids of its keys that the log knows already.
+    """
+    event = intent.event
+    if not isinstance(event, OperationIntended) or event.operation not in _MAKING or event.ceremony_id:
+        return (classify(intent, found, grade=grade),)
+    if event.count == 1 and not batches.is_pattern(event.label):
+        return (classify(intent, found, grade=grade),)
+    ids = expected_ids(intent)
+    looked = [_one_of_batch(event, index, wanted, found) for index, wanted in enumerate(ids) if wanted not in recorded]
+    whole = [(index, key) for index, key, _ in looked if isinstance(key, KeyInfo)]
+    made = [_succeeded(intent, event, key, grade, index) for index, key in whole]
+    if len(made) + len(recorded & set(ids)) == event.count:
+        return (*(msgspec.structs.replace(each, last=False) for each in made[:-1]), *made[-1:])
+    worst = next((word for _, _, word in looked if word in ("foreign", "partial")), "")
+    total = len(made) + len(recorded & set(ids))
+    text = f"{total} of {event.count} keys are whole and recorded."
+    if worst:
+        text += " An object is there that was not asked for." if worst == "foreign" else " One more is incomplete."
+    ending = _interrupted(intent, event, worst or ("stopped" if total else "not-done"), text)  # type: ignore[arg-type]
+    return (*(msgspec.structs.replace(each, last=False) for each in made), ending)
+
+
+def _one_of_batch(
+    event: OperationIntended, index: int, wanted: str, found: Sequence[KeyInfo]
+) -> tuple[int, KeyInfo | None, str]:
+    """(index, the whole key, what else is there in its place)."""
+    mine = [key for key in found if key.object_id.hex() == wanted]
+    if not mine:
+        return index, None, ""
+    key, name = mine[0], batches.name(event.label, event.first + index)
+    if len(mine) > 1 or key.label != name or key.algorithm is not event.algorithm:
+        return index, None, "foreign"
+    return (index, None, "partial") if _is_half(key) else (index, key, "")
+
+
+def _is_half(key: KeyInfo) -> bool:
+    return key.attributes.token is None or (key.algorithm.is_pair and not key.spki)
+
+
 def _generated(intent: Recorded, event: OperationIntended, found: Sequence[KeyInfo], grade: Grade) -> Ending:
     wanted = set(expected_ids(intent))
     mine = [key for key in found if key.object_id.hex() in wanted]
@@ -71,14 +118,19 @@ def _generated(intent: Recorded, event: OperationIntended, found: Sequence[KeyIn
     if strange is not None:
         text = f"Under the announced id stands “{strange.label}” ({strange.algorithm.value}), which was not asked for."
         return _interrupted(intent, event, "foreign", text)
-    half = [k for k in mine if k.attributes.token is None or (k.algorithm.is_pair and not k.spki)]
+    half = [k for k in mine if _is_half(k)]
     if half or len(mine) < len(wanted):
         text = (
             f"{len(mine) - len(half)} of {len(wanted)} key(s) are whole; an incomplete one is in the module. "
             "Another attempt destroys it first."
         )
         return _interrupted(intent, event, "partial", text)
-    key = mine[0]
+    return _succeeded(intent, event, mine[0], grade)
+
+
+def _succeeded(
+    intent: Recorded, event: OperationIntended, key: KeyInfo, grade: Grade, index: int = 0
+) -> OperationSucceeded:
     return OperationSucceeded(
         intent=intent.seq,
         operation=event.operation,
@@ -93,6 +145,7 @@ def _generated(intent: Recorded, event: OperationIntended, found: Sequence[KeyIn
         ceremony_id=event.ceremony_id,
         step=event.step,
         recovered=True,
+        index=index,
     )
 
 
@@ -108,7 +161,7 @@ def _destroyed(intent: Recorded, event: OperationIntended, found: Sequence[KeyIn
             step=event.step,
             recovered=True,
         )
-    if any(k.attributes.token is None or (k.algorithm.is_pair and not k.spki) for k in mine):
+    if any(_is_half(k) for k in mine):
         return _interrupted(intent, event, "partial", "Half of the key is destroyed, the other half is in the module.")
     return _interrupted(intent, event, "not-done", f"The key “{mine[0].label}” is still in the module.")
 

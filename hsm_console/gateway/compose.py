@@ -45,6 +45,7 @@ from hsm_console.gateway.services.devices import Devices
 from hsm_console.gateway.services.disclosing import Disclosing
 from hsm_console.gateway.services.evidence import Evidence
 from hsm_console.gateway.services.inventory import Keys, People
+from hsm_console.gateway.services.key_orders import KeyOrders
 from hsm_console.gateway.services.orders import Orders
 from hsm_console.gateway.services.receipts import Receipts
 from hsm_console.gateway.services.replicating import Replicating
@@ -288,6 +289,8 @@ def _serve(core: Core, run: Path, listen: str) -> Gateway:
     routes += reporting.routes() + orders.routes() + Disclosing(core).routes() + alerts.routes()
     routes += standing.routes() + witnessing.routes() + Devices(core, fleet, on_unlock=copying.settle).routes()
     routes += Work(core).routes()
+    for kind in KeyOrders(core).kinds():
+        orders.register(kind)
     access.document = document(routes)
     app = App(
         routes,

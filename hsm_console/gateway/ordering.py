@@ -61,3 +61,5 @@ class OrderKind:
     irreversible: bool = False
     openers: tuple[Role, ...] = (Role.ADMINISTRATOR,)
     optional: tuple[str, ...] = ()
+    check_new: Callable[[dict[str, str], Session], None] = lambda _parameters, _session: None
+    """Asked besides `check` when the order is opened, and not again when its run goes on."""

@@ -285,6 +285,13 @@ def open_intents(conn: sqlite3.Connection) -> tuple[IntentRow, ...]:
     return tuple(msgspec.json.decode(row[0], type=IntentRow) for row in rows)
 
 
+def intents_of(conn: sqlite3.Connection, correlation: str) -> tuple[IntentRow, ...]:
+    """Operations that were announced for one order, oldest first."""
+    rows = conn.execute("SELECT row FROM intent WHERE instr(row, ?) > 0 ORDER BY seq", (correlation.encode(),))
+    found = (msgspec.json.decode(row[0], type=IntentRow) for row in rows)
+    return tuple(row for row in found if row.correlation == correlation)
+
+
 def all_intents(conn: sqlite3.Connection) -> tuple[IntentRow, ...]:
     rows = conn.execute("SELECT row FROM intent ORDER BY seq")
     return tuple(msgspec.json.decode(row[0], type=IntentRow) for row in rows)

@@ -212,14 +212,23 @@ class Operations:
         event = intent.event
         if isinstance(event, ev.OperationIntended) and event.operation is Operation.DESTROY:
             ids = (event.key_id,)
-        found = [key for wanted in ids for key in core.device.hsm().find(object_id=bytes.fromhex(wanted))]
-        ending = recovery.classify(intent, found, grade=self._grade())
         with core.reading() as conn:
             state = core.shown(projections.ceremony(conn, ceremony_id)) if ceremony_id else None
+            recorded = frozenset(wanted for wanted in ids if _in_log(conn, event, wanted))
+        looked = [wanted for wanted in ids if wanted not in recorded]
+        found = [key for wanted in looked for key in core.device.hsm().find(object_id=bytes.fromhex(wanted))]
+        ended = recovery.endings(intent, found, grade=self._grade(), recorded=recorded)
         if state is not None and state.intent is not None and state.status in (st.OPEN, st.PAUSED):
-            core.log.append(engine.conclude(state, ending, context), expect=unchanged(state))
+            core.log.append(engine.conclude(state, ended[-1], context), expect=unchanged(state))
         else:
-            core.log.append([Draft(event=ending, correlation=intent.correlation, critical=True)])
+            drafts = [Draft(event=ending, correlation=intent.correlation, critical=True) for ending in ended]
+            core.log.append(drafts)
+
+
+def _in_log(conn: sqlite3.Connection, event: ev.AnyEvent, wanted: str) -> bool:
+    """Whether a key that this announcement makes was recorded already: so it is with the first keys of a batch."""
+    making = isinstance(event, ev.OperationIntended) and event.operation is not Operation.DESTROY
+    return making and projections.key(conn, wanted) is not None
 
 
 def unchanged(state: State) -> Expect:

@@ -159,6 +159,7 @@ class Orders:
                 raise _not_opener(session, kind)
             _check_names(kind, wanted.parameters)
             kind.check(wanted.parameters, session)
+            kind.check_new(wanted.parameters, session)
             needed, of = self._quorum(kind, session)
         except PolicyRefusal as refusal:
             core.note_refusal(session, f"order {kind.action}", refusal)

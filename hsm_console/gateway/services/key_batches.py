@@ -1,0 +1,255 @@
+"""Many keys by one order: one intent for each go, one record for each key; stopped, cut off, and gone on with.
+
+The object id of each key derives from the intent and its place in it (invariant 2), so that what a crash left behind is
+known for certain. A go that was stopped or cut off ends its intent; the next one announces what is missing, from the
+first number that no record tells of. Nothing is made twice, and nothing is passed over.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+
+from hsm_console.ceremony import recovery
+from hsm_console.ceremony.steps import grade
+from hsm_console.domain import events as ev
+from hsm_console.domain.errors import ConsoleError, DeviceError, Problem
+from hsm_console.domain.events import Draft, Operation, Recorded
+from hsm_console.domain.ids import object_id
+from hsm_console.domain.keys import Grade, KeyAttributes, KeyInfo, KeySpec
+from hsm_console.gateway import projections
+from hsm_console.gateway.core import Core, placed
+from hsm_console.gateway.ordering import Job, OrderStopped
+from hsm_console.gateway.services import key_parameters
+from hsm_console.gateway.services.key_parameters import Batch
+from hsm_console.gateway.services.recorded import conclude, failure, perform
+from hsm_console.gateway.services.work_offers import title
+from hsm_console.gateway.sessions import Session
+from hsm_console.hsm.pool import Priority
+from hsm_console.hsm.port import unsupported
+
+
+def summary(given: dict[str, str]) -> str:
+    """The sentence that is signed."""
+    wanted = key_parameters.batch(given)
+    names = wanted.names()
+    what = f"Make the key “{names[0]}”" if len(names) == 1 else f"Make {len(names)} keys “{names[0]}” to “{names[-1]}”"
+    uses = " and ".join(usage.value for usage in wanted.usages)
+    leave = "may leave the module under a wrapping key" if wanted.extractable else "never leaving the module"
+    return f"{what} ({title(wanted.algorithm)}) to {uses}, {leave}."
+
+
+class Batches:
+    """Carries out the order generate-keys."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def check(self, given: dict[str, str], session: Session) -> None:  # noqa: ARG002
+        """Raises InputError `order-parameters`, Unsupported when the device is known and does not make such keys."""
+        wanted, info = key_parameters.batch(given), self._core.device.info
+        if info is None:
+            return
+        software = wanted.algorithm in info.software_algorithms
+        if not software and wanted.algorithm not in info.algorithms:
+            raise unsupported(wanted.algorithm.value, "no key of this kind can be made here")
+        if software and wanted.extractable:
+            raise key_parameters.refuse(
+                "order-parameters", "A software key never leaves the console.", "Say “extractable: no”."
+            )
+
+    def check_names(self, given: dict[str, str], session: Session) -> None:  # noqa: ARG002
+        """Raises InputError `label-taken`."""
+        key_parameters.require_free(self._core, key_parameters.batch(given).names())
+
+    def run(self, job: Job) -> dict[str, str]:
+        core, wanted = self._core, key_parameters.batch(job.order.parameters)
+        core.device.hsm()  # raises `device-locked`
+        self._clear(job)
+        done = self._made(job)
+        job.progress(done, wanted.count)
+        if done == wanted.count:
+            return _result(done, wanted)
+        key_parameters.require_free(core, wanted.names(done + 1))
+        intent = ev.OperationIntended(
+            operation=Operation.GENERATE,
+            algorithm=wanted.algorithm,
+            label=wanted.label,
+            usages=wanted.usages,
+            extractable=wanted.extractable,
+            count=wanted.count - done,
+            first=done + 1,
+        )
+        draft = Draft(event=intent, actor=job.session.actor, correlation=job.correlation)
+        (announced,) = core.log.append([placed(draft, job.session)])
+        self._go(job, wanted, announced, done)
+        return _result(wanted.count, wanted)
+
+    def _go(self, job: Job, wanted: Batch, announced: Recorded, done: int) -> None:
+        for index, name in enumerate(wanted.names(done + 1)):
+            if job.stopped():
+                self._stopped(job, wanted, announced, done + index)
+            spec = KeySpec(
+                algorithm=wanted.algorithm,
+                label=name,
+                object_id=object_id(bytes.fromhex(announced.fingerprint), index),
+                usages=wanted.usages,
+                extractable=wanted.extractable,
+            )
+            last = done + index + 1 == wanted.count
+            try:
+                self._one(job, announced, spec, index, last=last)
+            except ConsoleError as error:
+                self._broken(job, wanted, announced, error, last=last)
+            job.progress(done + index + 1, wanted.count)
+
+    def _one(self, job: Job, announced: Recorded, spec: KeySpec, index: int, *, last: bool) -> None:
+        device = self._core.device
+        info: KeyInfo = device.run("generate", spec, priority=Priority.BULK)
+        attributes: KeyAttributes = device.run("attributes", spec.object_id, priority=Priority.BULK)
+        done = made(announced, info, attributes, self._grade(), index=index, last=last)
+        conclude(self._core, job.session, announced, done, critical=True)
+
+    def _stopped(self, job: Job, wanted: Batch, announced: Recorded, done: int) -> None:
+        text = f"{done} of {wanted.count} keys were made; then the run was asked to stop."
+        event = ev.OperationInterrupted(
+            intent=announced.seq, operation=Operation.GENERATE, found="stopped" if done else "not-done", text=text
+        )
+        conclude(self._core, job.session, announced, event, critical=True)
+        raise OrderStopped(text, _result(done, wanted))
+
+    def _broken(self, job: Job, wanted: Batch, announced: Recorded, error: ConsoleError, *, last: bool) -> None:
+        """What is known after an error is recorded. An order that has made keys stops, so that it can go on later.
+
+        When the device is gone, or the log takes nothing, the intent stays open until that can be found out.
+        """
+        core = self._core
+        if core.device.unlocked:
+            try:
+                self._find_out(job, announced, error)
+            except ConsoleError as blind:
+                core.device.failed(blind)
+        done = self._made(job)
+        if last and done == wanted.count:
+            return
+        if not done and core.device.unlocked:
+            raise error
+        text = f"{done} of {wanted.count} keys are made. Then: {error.problem.what}"
+        raise OrderStopped(text, {**_result(done, wanted), "because": error.problem.what}) from error
+
+    def _find_out(self, job: Job, announced: Recorded, error: ConsoleError | None = None) -> None:
+        """Look into the token for what a call that failed left there, and record it. Raises what looking raises."""
+        if not self._is_open(announced):
+            return  # the device came back meanwhile, and the look after its unlock has told how it ended
+        recorded, found = self._looked(announced)
+        for ending in recovery.endings(announced, found, grade=self._grade(), recorded=recorded):
+            event: ev.AnyEvent = ending
+            if error and isinstance(ending, ev.OperationInterrupted) and ending.found in ("not-done", "stopped"):
+                event = failure(announced, error)
+            conclude(self._core, job.session, announced, event, critical=True)
+
+    def _is_open(self, announced: Recorded) -> bool:
+        with self._core.reading() as conn:
+            row = projections.intent(conn, announced.seq)
+        return row is not None and row.ended < 0
+
+    def _looked(self, announced: Recorded) -> tuple[frozenset[str], list[KeyInfo]]:
+        """(ids that the log knows, keys in the token under the other ids)."""
+        ids = recovery.expected_ids(announced)
+        with self._core.reading() as conn:
+            recorded = frozenset(wanted for wanted in ids if projections.key(conn, wanted) is not None)
+        hsm = self._core.device.hsm()
+        left = [wanted for wanted in ids if wanted not in recorded]
+        return recorded, [key for wanted in left for key in hsm.find(object_id=bytes.fromhex(wanted))]
+
+    # -- what earlier goes left -------------------------------------------------------------------------------------
+
+    def _earlier(self, job: Job) -> list[Recorded]:
+        with self._core.reading() as conn:
+            rows = projections.intents_of(conn, job.correlation)
+        return [self._core.log.read(row.seq) for row in rows if row.event.operation is Operation.GENERATE]
+
+    def _made(self, job: Job) -> int:
+        """How many keys of this order the log knows, destroyed ones too: their numbers are not used again."""
+        ids = [wanted for intent in self._earlier(job) for wanted in recovery.expected_ids(intent)]
+        with self._core.reading() as conn:
+            return sum(projections.key(conn, wanted) is not None for wanted in ids)
+
+    def _clear(self, job: Job) -> None:
+        """Half a pair of an earlier go blocks its name and was never usable: it is destroyed, on the record.
+
+        Raises DeviceError `earlier-key-found` when a whole one stands there that no record tells of.
+        """
+        for intent in self._earlier(job):
+            self._find_out(job, intent)
+            if not self._left_something(intent):
+                continue
+            _, found = self._looked(intent)
+            for key in found:
+                if key.attributes.token is not None and (key.spki or not key.algorithm.is_pair):
+                    raise _earlier_key(key)
+                self._destroy(job, key)
+
+    def _left_something(self, intent: Recorded) -> bool:
+        with self._core.reading() as conn:
+            row = projections.intent(conn, intent.seq)
+        event = self._core.log.read(row.ended).event if row is not None else None
+        return isinstance(event, ev.OperationInterrupted) and event.found in ("partial", "foreign")
+
+    def _destroy(self, job: Job, key: KeyInfo) -> None:
+        core, key_id = self._core, key.object_id.hex()
+        intent = ev.OperationIntended(operation=Operation.DESTROY, label=key.label, key_id=key_id)
+
+        def act(announced: Recorded) -> tuple[ev.OperationSucceeded, None]:
+            core.device.run("destroy", key.object_id)
+            done = ev.OperationSucceeded(
+                intent=announced.seq, operation=Operation.DESTROY, key_id=key_id, label=key.label
+            )
+            return done, None
+
+        perform(core, job.session, intent, act, correlation=job.correlation, critical=True)
+
+    def _grade(self) -> Grade:
+        info = self._core.device.info
+        return grade(info) if info is not None else Grade.D
+
+
+def made(
+    announced: Recorded, info: KeyInfo, attributes: KeyAttributes, proof: Grade, *, index: int = 0, last: bool = True
+) -> ev.OperationSucceeded:
+    """The record of one key, new or taken in, with its attributes as they were read back."""
+    event = announced.event
+    assert isinstance(event, ev.OperationIntended)  # noqa: S101 - its caller announced it
+    return ev.OperationSucceeded(
+        intent=announced.seq,
+        operation=event.operation,
+        key_id=info.object_id.hex(),
+        label=info.label,
+        algorithm=info.algorithm,
+        spki=base64.b64encode(info.spki).decode(),
+        fingerprint=hashlib.sha256(info.spki).hexdigest() if info.spki else "",
+        attributes=attributes,
+        grade=proof,
+        index=index,
+        last=last,
+        custody=info.custody,
+    )
+
+
+def _result(done: int, wanted: Batch) -> dict[str, str]:
+    names = wanted.names()[:done]
+    found = {"made": f"{done} of {wanted.count}"}
+    return found | ({"first": names[0], "last": names[-1]} if names else {})
+
+
+def _earlier_key(key: KeyInfo) -> DeviceError:
+    return DeviceError(
+        Problem(
+            code="earlier-key-found",
+            what=f"The module holds a whole key “{key.label}” of an earlier run, which no record tells of.",
+            key_state="A key of an earlier run exists in the module. No second one was made.",
+            todo="Compare the module with the log before anything goes on.",
+            contact="the administrator of the HSM and the custodians",
+            details={"object id": key.object_id.hex()},
+        )
+    )
