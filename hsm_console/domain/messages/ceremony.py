@@ -8,7 +8,7 @@ import msgspec
 
 from hsm_console.domain.errors import Problem
 from hsm_console.domain.events import Decision, Seat
-from hsm_console.domain.keys import Grade, KeyAttributes
+from hsm_console.domain.keys import Custody, Grade, KeyAttributes
 from hsm_console.domain.people import Role
 
 
@@ -121,6 +121,7 @@ class KeyView(msgspec.Struct, frozen=True, kw_only=True):
     created_ms: int = 0
     certificate_pem: str = ""
     state: str = "active"
+    custody: Custody = Custody.DEVICE
 
 
 class CheckItem(msgspec.Struct, frozen=True, kw_only=True):

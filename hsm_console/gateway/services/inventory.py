@@ -62,6 +62,7 @@ def key_view(row: KeyRow) -> KeyView:
         created_ms=row.created_ms,
         certificate_pem=pem("CERTIFICATE", row.certificate),
         state=row.state,
+        custody=row.custody,
     )
 
 

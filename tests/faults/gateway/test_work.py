@@ -348,7 +348,7 @@ def test_each_kind_of_key_signs_and_is_verified_elsewhere(
     for mechanism in mechanisms:
         size = gateway.core.log.size
         reply = work.sign(ada, key, mechanism, b"the contract", "contract.pdf")
-        intent, outcome = events(gateway, size)[:2]
+        intent, outcome = (gateway.core.shown(gateway.core.log.read(seq)).event for seq in (size, size + 1))
         assert intent.input_name == "contract.pdf"
         assert intent.input_sha256 == hashlib.sha256(b"the contract").hexdigest()
         assert (outcome.intent, reply.entry) == (size, size + 1)
