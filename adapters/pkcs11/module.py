@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from hsm_console.domain.errors import EnvironmentFault, Problem
 from hsm_console.hsm import drivers
 from hsm_console.hsm.port import Binding
 
+_VARIABLE = "env."
+
 
 class Module:
     """One loaded module: `raw` for what python-pkcs11 does not do, `library` for the rest."""
@@ -31,6 +34,8 @@ class Module:
             raise _unusable(path, _reason(path, str(error)), str(error)) from error
         except AttributeError as error:
             raise _unusable(path, "it is no PKCS#11 module", "no C_GetFunctionList") from error
+        except CkrError as error:
+            raise _refused_to_start(path, ckr_of(error), profile) from error
         try:
             self.library = _library(self.raw)
         except (CkrError, PKCS11Error) as error:
@@ -68,12 +73,23 @@ def _library(raw: RawModule) -> Any:
 
 
 def prepare(profile: Profile, binding: Binding) -> None:
-    """Environment and working directory as the module wants them, before it is loaded."""
+    """Environment and working directory as the module wants them, before it is loaded. What a vendor's module reads
+    from the environment comes from the binding: the gateway hands on little of its own."""
     for name, value in profile.environment.items():
         with contextlib.suppress(KeyError):  # an option that was not given leaves the variable as it is
             os.environ[name] = value.format(**binding.options)
+    for option, value in binding.options.items():
+        if option.startswith(_VARIABLE):
+            os.environ[_variable(option.removeprefix(_VARIABLE))] = value
     if directory := binding.options.get(profile.working_directory, ""):
         os.chdir(directory)
+
+
+def _variable(name: str) -> str:
+    """A variable that the option `env.NAME` sets. Raises InputError `option-unusable` for the loader's and Python's."""
+    if not re.fullmatch(r"[A-Z][A-Z0-9_]*", name) or name.startswith(("LD_", "PYTHON", "GCONV_")):
+        raise refused("option-unusable", f"The option “{_VARIABLE}{name}” may not set that variable.", "Leave it out.")
+    return name
 
 
 def find(profile: Profile, binding: Binding) -> Path:

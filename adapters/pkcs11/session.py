@@ -23,6 +23,7 @@ from hsm_console.domain.secret import Secret
 from hsm_console.hsm.port import Binding
 
 MOST_LANES = 64
+_USER_STATES = (1, 3)  # CKS_RO_USER_FUNCTIONS, CKS_RW_USER_FUNCTIONS
 
 
 class Login:
@@ -117,6 +118,7 @@ class Sessions:
         with told("log_in", self._profile):
             session = raw.open_session(slot)
             try:
+                self._end_forgotten_login(session)
                 raw.login(session, given, user=user_type(self._binding, self.role))
             except CkrError:
                 with contextlib.suppress(CkrError):
@@ -177,9 +179,15 @@ class Sessions:
         return True
 
     def forget(self) -> None:
-        """The device closed its side: the handles mean nothing any more, and nobody is logged in."""
-        self.login.session, self.login.done, self._work = None, False, None
-        self.login.epoch += 1
+        """The device closed its side: the handles mean nothing any more, and nobody is logged in. What it may have kept
+        of the login is ended too; a driver that only said so would refuse the next PIN as “logged in already”."""
+        self.log_out()
+
+    def _end_forgotten_login(self, session: int) -> None:
+        """A login of this process that nobody remembers: without an end to it, a PIN would not be checked."""
+        with contextlib.suppress(CkrError):
+            if self._module.raw.session_info(session) in _USER_STATES:
+                self._module.raw.logout(session)
 
     def _drop_work(self) -> None:
         work, self._work = self._work, None

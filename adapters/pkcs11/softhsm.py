@@ -9,7 +9,9 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from adapters.pkcs11.module import Module
 from adapters.pkcs11.profile import Profile, load
+from adapters.pkcs11.session import Login
 from adapters.pkcs11.token import Pkcs11Token
 from adapters.problems import refused, store_refused
 from hsm_console.domain.errors import DeviceError
@@ -27,9 +29,19 @@ _OBJECT_BYTES = 64 * 1024
 class SoftHsmToken(Pkcs11Token):
     """SoftHSM answers CKR_FUNCTION_FAILED to whatever its files refuse; the disk itself says whether it was full."""
 
-    def __init__(self, binding: Binding, profile: Profile, store: Path) -> None:
-        super().__init__(binding, profile)
+    def __init__(
+        self,
+        binding: Binding,
+        profile: Profile,
+        store: Path,
+        module: Module | None = None,
+        login: Login | None = None,
+    ) -> None:
+        super().__init__(binding, profile, module, login)
         self._store = store
+
+    def _view(self) -> SoftHsmToken:
+        return SoftHsmToken(self.sessions.binding, self.profile, self._store, self.module, self.sessions.login)
 
     @contextlib.contextmanager
     def _told(self, method: str, object_id: bytes = b"") -> Iterator[None]:

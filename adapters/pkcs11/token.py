@@ -56,7 +56,11 @@ class Pkcs11Token(Hsm, Parallel):
     def lanes(self) -> tuple[Hsm, ...]:
         binding = self.sessions.binding
         wanted = lanes_of(binding, self.profile)
-        return tuple(Pkcs11Token(binding, self.profile, self.module, self.sessions.login) for _ in range(wanted - 1))
+        return tuple(self._view() for _ in range(wanted - 1))
+
+    def _view(self) -> Pkcs11Token:
+        """Another view of the same token and login; of the same kind where a subclass tells things its own way."""
+        return Pkcs11Token(self.sessions.binding, self.profile, self.module, self.sessions.login)
 
     def describe(self) -> DeviceInfo:
         with self._told("describe"):

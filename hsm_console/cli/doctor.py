@@ -191,13 +191,18 @@ def _settings(profile: Mapping[str, Any], binding: Binding) -> Iterator[Finding]
         state, given = ("ok", "is set") if name in binding.options else ("note", f"is not set: {words}")
         yield Finding(state=state, what=f"option “{name}” {given}")
     for name in binding.options:
-        if name not in {*profile.get("options", {}), "module", "lanes", "user-type", "role", "iv"}:
+        known = {*profile.get("options", {}), "module", "lanes", "user-type", "role", "iv"}
+        if name not in known and not name.startswith("env."):
             yield Finding(state="note", what=f"option “{name}” means nothing to this adapter", todo="Is it misspelt?")
     for name, value in profile.get("environment", {}).items():
-        if name in os.environ:
-            yield Finding(state="ok", what=f"{name} is set in the environment")
-        elif "{" not in value:
-            yield Finding(state="ok", what=f"{name} will be {value} for the driver")
+        known_value = all(binding.options.get(part) for _, part, _, _ in string.Formatter().parse(value) if part)
+        if name in os.environ and not known_value:
+            what = f"{name} is set here, but the application's own gateway does not hand it on"
+            yield Finding(
+                state="note", what=what, todo="Name it by the option above, or by the option env." + name + "."
+            )
+        elif known_value:
+            yield Finding(state="ok", what=f"{name} will be {value.format(**binding.options)} for the driver")
 
 
 def _failed(error: ConsoleError, binding: Binding) -> Finding:

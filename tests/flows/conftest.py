@@ -214,3 +214,14 @@ def house(workspace: Path) -> Iterator[House]:
 def helpers() -> dict[str, Callable[..., Any]]:
     """Functions that tests share; test folders are no packages."""
     return {"approve": approve, "sign_off": sign_off, "seats": seats, "answer_to": answer_to, "refusal": refusal}
+
+
+@pytest.fixture
+def founding() -> Callable[[Path], FoundingSpec]:
+    """What a workspace of this folder is founded with, for tests that want it a little different."""
+    return spec
+
+
+@pytest.fixture
+def house_of() -> type[House]:
+    return House

@@ -1,11 +1,13 @@
 /* A PKCS#11 module that answers nonsense: calls go to SoftHSM, and what comes back is spoilt.
  *   FUZZ_MODULE  the real module
  *   FUZZ         one kind of nonsense (see `is(…)` below), or
+ *   FUZZ_FILE    a file that holds it, read at every call: empty or missing, nothing is spoilt
  *   FUZZ_SEED    a number: spoil one answer in FUZZ_EVERY at random, in a way that the number decides
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,7 +22,18 @@ enum { SLOTS = 4, SLOT_INFO = 5, TOKEN_INFO = 6, MECHANISMS = 7, MECHANISM_INFO 
 
 static struct list *real, own;
 static uint64_t state;
-static int is(const char *kind) { const char *v = getenv("FUZZ"); return v && strcmp(v, kind) == 0; }
+static int is(const char *kind) {
+    const char *v = getenv("FUZZ"), *path = getenv("FUZZ_FILE");
+    char held[64] = "";
+    FILE *file = path ? fopen(path, "r") : 0;
+    if (file) {
+        if (!fgets(held, sizeof held, file)) held[0] = 0;
+        fclose(file);
+        held[strcspn(held, "\n")] = 0;
+        v = held;
+    }
+    return v && strcmp(v, kind) == 0;
+}
 static uint64_t dice(void) { state ^= state << 13; state ^= state >> 7; state ^= state << 17; return state; }
 /* Whether this answer is spoilt by chance, and how (1 to ways). */
 static int chance(int ways) {

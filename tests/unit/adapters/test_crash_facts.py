@@ -169,6 +169,7 @@ class Raw:
         self.calls: list[str] = []
         self.open: set[int] = set()
         self.right = True
+        self.state = 2  # CKS_RW_PUBLIC_SESSION
 
     def open_session(self, _slot: int) -> int:
         self.open.add(len(self.calls) + 1)
@@ -184,7 +185,11 @@ class Raw:
         if not self.right:
             raise CkrError("C_Login", 0xA0)
 
+    def session_info(self, _session: int) -> int:
+        return self.state
+
     def logout(self, _session: int) -> None:
+        self.state = 2
         self.calls.append("logout")
 
 
@@ -230,6 +235,18 @@ def test_failed_login_leaves_no_session_open(sessions: tuple[session.Sessions, R
             opened.log_in(Secret("user-pin"))
         assert caught.value.problem.code == "pin-incorrect"
     assert raw.open == set()
+    assert not opened.logged_in
+
+
+def test_login_that_nobody_remembers_is_ended_so_that_the_pin_is_checked(
+    sessions: tuple[session.Sessions, Raw, Token],
+) -> None:
+    opened, raw, _ = sessions
+    raw.state = 3  # CKS_RW_USER_FUNCTIONS, though nobody is logged in here
+    opened.log_in(Secret("user-pin"))
+    assert raw.calls == ["open", "logout", "login 1"]
+    opened.forget()
+    assert raw.calls[3:] == ["logout", "close"]
     assert not opened.logged_in
 
 

@@ -63,10 +63,16 @@ def test_files_and_programs_that_a_vendor_needs(findings: Findings, tmp_path: Pa
 
 
 def test_variables_that_a_vendor_needs(findings: Findings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
-    assert says(findings("kmsp11")["note"], "GOOGLE_APPLICATION_CREDENTIALS is not there", "Set it")
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/a.json")
-    assert says(findings("kmsp11")["ok"], "GOOGLE_APPLICATION_CREDENTIALS is there")
+    assert says(findings("kmsp11")["note"], "GOOGLE_APPLICATION_CREDENTIALS is set here", "does not hand it on", "env.")
+    found = findings("kmsp11", "--option", "credentials=/proc/self/comm")
+    assert says(found["ok"], "GOOGLE_APPLICATION_CREDENTIALS will be /proc/self/comm")
+    assert says(found["ok"], "the service account's key file: /proc/self/comm is there")
+    assert says(findings("nshield")["ok"], "CKNFAST_ASSUME_SINGLE_PROCESS will be 0")
+    assert not says(findings("pkcs11", "--option", "env.KRYOPTIC_CONF=/k")["note"], "means nothing")
+    monkeypatch.setenv("SOME_VARIABLE", "x")
+    assert doctor.is_there("environment", "SOME_VARIABLE")
+    assert not doctor.is_there("environment", "NO_SUCH_VARIABLE")
 
 
 def test_misspelt_option_is_noticed(findings: Findings) -> None:

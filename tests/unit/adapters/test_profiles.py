@@ -12,6 +12,7 @@ from pkcs11 import Attribute, KeyType, Mechanism
 
 from adapters.pkcs11 import aes, module
 from adapters.pkcs11.profile import Profile, load
+from hsm_console.domain.errors import InputError
 from hsm_console.hsm import registry, vendors
 from hsm_console.hsm.port import Binding
 from hsm_console.hsm.worker import DEADLINES
@@ -36,6 +37,19 @@ def test_profile_reads_and_has_an_adapter(name: str) -> None:
     assert profile.cluster_hint
     for need in profile.needs:
         assert need.kind in ("file", "process", "group", "environment")
+
+
+def test_variables_of_any_module_are_set_from_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KRYOPTIC_CONF", raising=False)
+    chosen = Binding(adapter="pkcs11", token_label="t", options={"env.KRYOPTIC_CONF": "/token.conf"})
+    module.prepare(load("pkcs11"), chosen)
+    assert module.os.environ["KRYOPTIC_CONF"] == "/token.conf"
+    monkeypatch.delenv("KRYOPTIC_CONF")
+    for name in ("LD_PRELOAD", "PYTHONPATH", "lower", "WITH SPACE", ""):
+        with pytest.raises(InputError) as caught:
+            module.prepare(load("pkcs11"), Binding(adapter="pkcs11", token_label="t", options={f"env.{name}": "x"}))
+        assert caught.value.problem.code == "option-unusable"
+        assert name not in module.os.environ or module.os.environ[name] != "x"
 
 
 def test_vendors_numbers_have_standard_names() -> None:
