@@ -1,4 +1,4 @@
-"""`hsm-console audit rotate|prune|erase|disclose`: segments, pruning, erasing and telling of sealed values.
+"""`hsm-console audit rotate|prune|erase|disclose|root-sheet`: segments, pruning, sealed values, the day's root sheet.
 
 Rotating is done at once; pruning and erasing are asked for here, decided by custodians (`order approve`), and carried
 out by `order run`. An opened or encrypted segment is verified by `audit verify`.
@@ -17,7 +17,7 @@ import msgspec
 from hsm_console.audit import segment, segment_check
 from hsm_console.audit.checkpoint import Vkey
 from hsm_console.cli.terminal import Secrets, logged_in, usage
-from hsm_console.client import orders
+from hsm_console.client import anchors, orders
 from hsm_console.client.session import Session
 from hsm_console.crypto.files import write_durably
 from hsm_console.domain.errors import ExitCode, InputError, Problem
@@ -28,6 +28,7 @@ VERBS = {
     "rotate": "write the complete segments of the log, encrypted to the auditor",
     "prune": "ask for the removal of old entries that stand in segments",
     "erase": "ask for the erasing of sealed values",
+    "root-sheet": "sign the newest root with ML-DSA, and write the sheet that ties older receipts to it",
     "disclose": "write the sealed values of some entries into a file, to hand to somebody",
 }
 _POLL_SECONDS = 0.2
@@ -42,6 +43,8 @@ def arguments(verbs: Any) -> None:
             verb.add_argument("--recipient", required=True, help="age recipient (age1…), as text or in a file")
         elif name == "prune":
             verb.add_argument("--below", type=int, required=True, metavar="N", help="entries below this number go")
+        elif name == "root-sheet":
+            verb.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for sheet, text and key")
         else:
             verb.add_argument("--entries", required=True, metavar="N,N…", help="numbers of entries")
         if name == "erase":
@@ -56,8 +59,8 @@ def arguments(verbs: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Exit code: 0 done or asked for; 3 when it could not be carried out. Raises ConsoleError."""
     with logged_in(args.workspace, args.credential, Secrets(from_stdin=args.secrets == "-")) as session:
-        if args.audit_verb == "disclose":
-            return _disclose(args, session)
+        if args.audit_verb in ("disclose", "root-sheet"):
+            return _disclose(args, session) if args.audit_verb == "disclose" else _root_sheet(args, session)
         view = _WISHES[args.audit_verb](args, session)
     if args.json:
         print(msgspec.json.encode(view).decode())
@@ -108,6 +111,21 @@ def _disclose(args: argparse.Namespace, session: Session) -> int:
     else:
         print(f"{count} sealed values were written to {args.out}.")
         print("“hsm-console audit verify … --disclosures FILE” holds them against the log.")
+    return ExitCode.OK
+
+
+def _root_sheet(args: argparse.Namespace, session: Session) -> int:
+    view = anchors.sign_sheet(session)
+    args.out.mkdir(mode=0o700, parents=True, exist_ok=True)
+    names = {form: f"root-{view.day}-{view.size:08d}.{form}" for form in ("pdf", "txt")} | {"vkey": "root.vkey"}
+    for form, name in names.items():
+        write_durably(args.out / name, anchors.sheet_file(session, view.entry, form), 0o644)
+    if args.json:
+        print(msgspec.json.encode(view).decode())
+        return ExitCode.OK
+    kind = "a software key, kept wrapped by the token" if view.software else "a key in the token"
+    print(f"The root of {view.size} entries was signed with ML-DSA-44 by {kind} (entry {view.entry}).")
+    print("\n".join(str(args.out / name) for name in names.values()))
     return ExitCode.OK
 
 

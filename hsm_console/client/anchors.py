@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hsm_console.client.session import Session
-from hsm_console.domain.messages.anchors import BringCosignature, CosignatureView, LogStatus, WitnessHead
+from hsm_console.domain.messages.anchors import BringCosignature, CosignatureView, LogStatus, SheetView, WitnessHead
 
 
 def status(session: Session) -> LogStatus:
@@ -46,3 +46,18 @@ def cosignatures(session: Session) -> list[CosignatureView]:
 def cosigned_file(session: Session, entry: int) -> bytes:
     """One cosigned head as a file for an auditor."""
     return session.raw("GET", f"/v1/witness/cosignatures/{entry}")
+
+
+def sheets(session: Session) -> list[SheetView]:
+    """Every root sheet, the newest first."""
+    return session.call("GET", "/v1/root-sheets", None, list[SheetView])
+
+
+def sign_sheet(session: Session) -> SheetView:
+    """Sign the newest root with ML-DSA, and make the sheet."""
+    return session.call("POST", "/v1/root-sheets", None, SheetView)
+
+
+def sheet_file(session: Session, entry: int, form: str) -> bytes:
+    """form: pdf, txt (with all proofs) or vkey."""
+    return session.raw("GET", f"/v1/root-sheets/{entry}/{form}")

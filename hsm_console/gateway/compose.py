@@ -51,6 +51,7 @@ from hsm_console.gateway.services.receipts import Receipts
 from hsm_console.gateway.services.replicating import Replicating
 from hsm_console.gateway.services.reporting import Reporting
 from hsm_console.gateway.services.retaining import Retaining
+from hsm_console.gateway.services.rootsheets import RootSheets
 from hsm_console.gateway.services.scripts import Scripts
 from hsm_console.gateway.services.standing import Standing
 from hsm_console.gateway.services.witnessing import Witnessing
@@ -287,7 +288,8 @@ def _serve(core: Core, run: Path, listen: str) -> Gateway:
     core.device.recover = after_unlock
     routes = table(access, ceremonies, evidence, Scripts(evidence), Keys(core), people, auditing)
     routes += reporting.routes() + orders.routes() + Disclosing(core).routes() + alerts.routes()
-    routes += standing.routes() + witnessing.routes() + Devices(core, fleet, on_unlock=copying.settle).routes()
+    routes += standing.routes() + witnessing.routes() + RootSheets(core).routes()
+    routes += Devices(core, fleet, on_unlock=copying.settle).routes()
     routes += Work(core).routes()
     for kind in KeyOrders(core).kinds():
         orders.register(kind)

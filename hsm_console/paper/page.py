@@ -124,6 +124,19 @@ class Paper:
         table.setStyle(_table_style(frame=False, head=False))
         self._story.append(table)
 
+    def codes(self, texts: Sequence[str], columns: int) -> None:
+        """Several codes in rows, each with its number. Raises InputError qr-too-large."""
+        small = _style("small", fonts.SANS, 7.5, after=2)
+        cells = [
+            [QrFlowable(text, 1.0), Paragraph(f"{number} of {len(texts)}", small)]
+            for number, text in enumerate(texts, 1)
+        ]
+        rows = [cells[at : at + columns] for at in range(0, len(cells), columns)]
+        rows[-1] += [[]] * (columns - len(rows[-1]))
+        table = Table(rows, colWidths=[self._width / columns] * columns, hAlign="LEFT")
+        table.setStyle(_table_style(frame=False, head=False))
+        self._story.append(table)
+
     def signature_line(self, label: str) -> None:
         """A line for ink, with who signs below it."""
         self.space(9)
