@@ -18,6 +18,8 @@ from hsm_console.crypto.envelope.cms import KEY_BYTES, NONCE_BYTES, TAG_BYTES, N
 
 DIRECT_BYTES = 8 * 1024
 """Contents up to here go through the device itself; AWS CloudHSM for example takes 16 KiB at most."""
+NONCES = (NONCE_BYTES, 16)
+"""RFC 7518 wants 12 octets. Some devices make their IVs themselves and take 16; that envelope opens only there."""
 DIRECT, WRAPPED, CONTENT = "dir", "A256GCMKW", "A256GCM"
 
 
@@ -109,13 +111,13 @@ def open_sealed(jwe: Jwe, header: Header, kid: str, aad: bytes, device: Device) 
     iv, ciphertext, tag, bound, encrypted_key = parts
     if bound != aad:
         raise NotOpened("other octets are bound to the envelope")
-    if len(iv) != NONCE_BYTES or len(tag) != TAG_BYTES:
+    if len(iv) not in NONCES or len(tag) != TAG_BYTES:
         raise Unreadable("nonce or tag has an unusual length")
     if header.alg == DIRECT:
         if encrypted_key:
             raise Unreadable("there is a key where none belongs")
         return device.decrypt(iv, ciphertext, tag, _bound(jwe.protected, aad))
-    if len(more[0]) != NONCE_BYTES or len(more[1]) != TAG_BYTES or len(encrypted_key) != KEY_BYTES:
+    if len(more[0]) not in NONCES or len(more[1]) != TAG_BYTES or len(encrypted_key) != KEY_BYTES:
         raise Unreadable("the encrypted key has an unusual length")
     key = device.decrypt(more[0], encrypted_key, more[1], b"")
     try:

@@ -169,13 +169,14 @@ def test_a_sender_s_point_off_the_curve_never_reaches_the_key() -> None:
 
 
 class Token:
-    """AES-256-GCM as a device does it."""
+    """AES-256-GCM as a device does it; some make IVs of 16 octets."""
 
-    def __init__(self) -> None:
+    def __init__(self, iv_bytes: int = 12) -> None:
         self.key = secrets.token_bytes(32)
+        self.iv_bytes = iv_bytes
 
     def encrypt(self, plaintext: bytes, aad: bytes) -> AesGcm:
-        iv = secrets.token_bytes(12)
+        iv = secrets.token_bytes(self.iv_bytes)
         sealed = AESGCM(self.key).encrypt(iv, plaintext, aad)
         return AesGcm(iv=iv, ciphertext=sealed[:-16], tag=sealed[-16:])
 
@@ -238,3 +239,10 @@ def test_no_changed_bit_gives_other_data(algorithm: Algorithm) -> None:
         except (cms.NotOpened, cms.Unreadable):
             continue
     assert opened < 10
+
+
+@pytest.mark.parametrize("size", [100, 10_000])
+def test_a_device_that_makes_long_ivs_opens_its_own(size: int) -> None:
+    token, data = Token(16), secrets.token_bytes(size)
+    envelope, _ = jwe.seal("abcd", data, AAD, token)
+    assert jwe.open_sealed(*jwe.parse(envelope), "abcd", AAD, token) == data
