@@ -26,6 +26,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "workspace": ("hsm_console.cli.workspace", "found a workspace; enrol, revoke and list its people"),
     "ceremony": ("hsm_console.cli.ceremony", "lint, print, rehearse, run and look at ceremonies"),
     "audit": ("hsm_console.cli.audit", "verify, export and report the audit log"),
+    "key": ("hsm_console.cli.key", "look at keys; ask for new ones, destroy, wrap, unwrap"),
+    "use": ("hsm_console.cli.use", "sign, verify, encrypt, decrypt, derive, draw random octets"),
     "order": ("hsm_console.cli.order", "ask for, decide about and carry out what needs a quorum"),
     "witness": ("hsm_console.cli.witness", "let witnesses cosign the log's head"),
     "receipt": ("hsm_console.cli.receipt", "verify printed or saved receipts"),

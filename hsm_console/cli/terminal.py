@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from hsm_console.client import elsewhere, rendezvous
 from hsm_console.client.rendezvous import GatewayAddress
 from hsm_console.client.session import Session, log_in
 from hsm_console.client.transport import GatewayProcess
-from hsm_console.domain.errors import ExitCode, InputError, Problem
+from hsm_console.domain.errors import EnvironmentFault, ExitCode, InputError, Problem
 from hsm_console.domain.people import Role
 from hsm_console.domain.secret import Secret
 
@@ -95,6 +96,44 @@ def logged_in(
             yield session
         finally:
             session.close()
+
+
+def read_file(path: Path, most: int) -> bytes:
+    """A whole file. Raises EnvironmentFault `file-unreadable`, InputError `file-too-large`."""
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(most + 1)
+    except OSError as error:
+        raise _file_fault("file-unreadable", f"{path} cannot be read: {error.strerror}.") from error
+    if len(data) > most:
+        raise usage("file-too-large", f"{path} has more than {most} octets.")
+    return data
+
+
+def require_new(path: Path) -> None:
+    """Raises EnvironmentFault `file-exists`."""
+    if path.exists():
+        raise _file_fault("file-exists", f"{path} is there already; it is not written over.")
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """A new file of its owner's alone (0600); one that is there is never written over.
+
+    Raises EnvironmentFault `file-exists`, `file-unwritable`.
+    """
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except FileExistsError as error:
+        raise _file_fault("file-exists", f"{path} is there already; it is not written over.") from error
+    except OSError as error:
+        raise _file_fault("file-unwritable", f"{path} cannot be written: {error.strerror}.") from error
+
+
+def _file_fault(code: str, what: str) -> EnvironmentFault:
+    return EnvironmentFault(Problem(code=code, what=what, todo="Choose another place or another name."))
 
 
 def usage(code: str, what: str) -> InputError:
