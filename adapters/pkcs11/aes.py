@@ -26,6 +26,7 @@ from adapters import problems
 from adapters.pkcs11 import encoding, objects
 from adapters.pkcs11.numbers import Numbers
 from adapters.pkcs11.profile import Profile
+from adapters.pkcs11.raw import RawModule
 from adapters.pkcs11.templates import TolerantMapper, capabilities, check, guarded, public
 from hsm_console.domain.keys import Algorithm, KeySpec, Usage
 from hsm_console.hsm.port import AesGcm, Binding, unsupported
@@ -33,6 +34,7 @@ from hsm_console.hsm.port import AesGcm, Binding, unsupported
 IV_BYTES = 12
 LONG_IV_BYTES = 16
 TAG_BYTES = 16
+_ROOM = 64  # for tag, IV and a module that wants a block more
 RULES = ("caller", "readback", "prepend", "append16")
 _WRAPPED_BYTES = 40  # 32 bytes under AES-KWP
 # AES-KWP (RFC 5649) under the ids of PKCS #11 v3.0 and of drafts before it. CKM_AES_KEY_WRAP (RFC 3394) cannot take
@@ -81,12 +83,12 @@ def rule_of(binding: Binding, profile: Profile) -> str:
     return rule
 
 
-def encrypt(key: Any, rule: str, numbers: Numbers, plaintext: bytes, aad: bytes) -> AesGcm:
+def encrypt(raw: RawModule, key: Any, rule: str, numbers: Numbers, plaintext: bytes, aad: bytes) -> AesGcm:
+    """key: an object of python-pkcs11, whose session is used."""
     iv = {"caller": os.urandom(IV_BYTES), "readback": bytes(IV_BYTES)}.get(rule, b"")
     parameters = _Parameters(iv, aad)
-    sealed: bytes = key.encrypt(
-        plaintext, mechanism=numbers.native(Mechanism.AES_GCM), mechanism_param=parameters.packed
-    )
+    mechanism, session, room = int(numbers.native(Mechanism.AES_GCM)), key.session.handle, len(plaintext) + _ROOM
+    sealed = raw.cipher("Encrypt", session, mechanism, parameters.packed, key.handle, plaintext, room)
     used = parameters.iv.raw if parameters.iv else b""
     if rule == "prepend":
         used, sealed = sealed[:IV_BYTES], sealed[IV_BYTES:]
@@ -97,16 +99,14 @@ def encrypt(key: Any, rule: str, numbers: Numbers, plaintext: bytes, aad: bytes)
     return AesGcm(iv=used, ciphertext=sealed[:-TAG_BYTES], tag=sealed[-TAG_BYTES:])
 
 
-def decrypt(key: Any, rule: str, numbers: Numbers, message: AesGcm, aad: bytes) -> bytes:
+def decrypt(raw: RawModule, key: Any, rule: str, numbers: Numbers, message: AesGcm, aad: bytes) -> bytes:
     if len(message.iv) not in (IV_BYTES, LONG_IV_BYTES) or len(message.tag) != TAG_BYTES:
         raise problems.ciphertext_invalid()
     before = message.iv if rule == "prepend" else b""
     parameters = _Parameters(b"" if before else message.iv, aad)
-    plain: bytes = key.decrypt(
-        before + message.ciphertext + message.tag,
-        mechanism=numbers.native(Mechanism.AES_GCM),
-        mechanism_param=parameters.packed,
-    )
+    sealed = before + message.ciphertext + message.tag
+    mechanism, session, room = int(numbers.native(Mechanism.AES_GCM)), key.session.handle, len(sealed) + _ROOM
+    plain = raw.cipher("Decrypt", session, mechanism, parameters.packed, key.handle, sealed, room)
     if len(plain) != len(message.ciphertext):
         raise problems.answer_unusable("decrypt", f"{len(plain)} bytes for {len(message.ciphertext)}")
     return plain

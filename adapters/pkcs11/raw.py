@@ -31,6 +31,10 @@ _PLACES = {
     "C_GetSessionInfo": 15,
     "C_Login": 18,
     "C_Logout": 19,
+    "C_EncryptInit": 29,
+    "C_Encrypt": 30,
+    "C_DecryptInit": 33,
+    "C_Decrypt": 34,
     "C_GenerateRandom": 64,
 }
 
@@ -56,6 +60,10 @@ class _InitializeArgs(ctypes.Structure):
 
 class _FunctionList(ctypes.Structure):
     _fields_ = (("version", ctypes.c_ubyte * 2), ("functions", ctypes.c_void_p * 68))
+
+
+class _Mechanism(ctypes.Structure):
+    _fields_ = (("mechanism", ctypes.c_ulong), ("pParameter", ctypes.c_char_p), ("ulParameterLen", ctypes.c_ulong))
 
 
 class RawModule:
@@ -132,6 +140,22 @@ class RawModule:
         buffer = ctypes.create_string_buffer(before, length)
         self._call("C_GenerateRandom", ctypes.c_ulong(session), buffer, ctypes.c_ulong(length))
         return buffer.raw
+
+    def cipher(
+        self, act: str, session: int, mechanism: int, parameter: bytes, key: int, data: bytes, room: int
+    ) -> bytes:
+        """C_`act`Init and C_`act` (Encrypt, Decrypt) in one part, into a buffer of `room` bytes that is wiped.
+
+        The size is not asked for first, as python-pkcs11 does: some modules answer too little for AES-GCM.
+        """
+        chosen = _Mechanism(mechanism, parameter, len(parameter))
+        self._call(f"C_{act}Init", ctypes.c_ulong(session), ctypes.byref(chosen), ctypes.c_ulong(key))
+        out, length = ctypes.create_string_buffer(room), ctypes.c_ulong(room)
+        try:
+            self._call(f"C_{act}", ctypes.c_ulong(session), data, ctypes.c_ulong(len(data)), out, ctypes.byref(length))
+            return out.raw[: length.value]
+        finally:
+            ctypes.memset(out, 0, room)
 
     def logout(self, session: int) -> None:
         self._call("C_Logout", ctypes.c_ulong(session))

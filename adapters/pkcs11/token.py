@@ -156,13 +156,13 @@ class Pkcs11Token(Hsm, Parallel):
             self._require_gcm()
             if self.profile.gcm_bytes:
                 problems.check_length(len(plaintext), most=self.profile.gcm_bytes)
-            return aes.encrypt(key.handle, self._iv, self.numbers, plaintext, aad)
+            return aes.encrypt(self.module.raw, key.handle, self._iv, self.numbers, plaintext, aad)
 
     def decrypt(self, object_id: bytes, message: AesGcm, aad: bytes = b"") -> bytes:
         with self._told("decrypt", object_id):
             key = self._aes(object_id, "decrypt", "decrypt")
             self._require_gcm()
-            return aes.decrypt(key.handle, self._iv, self.numbers, message, aad)
+            return aes.decrypt(self.module.raw, key.handle, self._iv, self.numbers, message, aad)
 
     def wrap(self, wrapping_id: bytes, object_id: bytes) -> bytes:
         self._require(self.profile.wraps, "wrap")

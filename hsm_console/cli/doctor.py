@@ -103,7 +103,7 @@ def examine(binding: Binding) -> Iterator[Finding]:
         yield _failed(error, binding)
         return
     yield Finding(state="ok", what=f"the driver starts in a process of its own in {answer.ready_ms:.0f} ms")
-    yield from _token(answer.info)
+    yield from _token(answer.info, binding.token_label)
     yield from _recipes(profile)
 
 
@@ -216,9 +216,10 @@ def _failed(error: ConsoleError, binding: Binding) -> Finding:
     return Finding(state="missing", what=f"{problem.what} ({facts})" if facts else problem.what, todo=todo)
 
 
-def _token(info: DeviceInfo) -> Iterator[Finding]:
+def _token(info: DeviceInfo, label: str) -> Iterator[Finding]:
     if not info.initialised:
-        yield Finding(state="note", what="the token is empty; setting up a workspace initialises it")
+        named = f"no token is called “{label}”; there is an empty one" if label else "the token is empty"
+        yield Finding(state="note", what=f"{named}; setting up a workspace initialises it")
     else:
         yield Finding(state="ok", what=f"the token “{info.label}” answers, serial number {info.serial}")
     if info.user_pin_locked:

@@ -75,49 +75,57 @@ def test_module_is_told_that_several_threads_call_it(tmp_path: Path) -> None:
         assert ctypes.c_char_p.in_dll(seen, "seen_reserved").value == reserved
 
 
-class WritingKey:
+class Key:
+    """An object of python-pkcs11: a handle and its session's."""
+
+    handle = 8
+    session = type("Session", (), {"handle": 7})()
+
+
+class WritingDevice:
     """A device that writes its IV through the pointer of CK_GCM_PARAMS, as late as the encryption itself."""
 
     def __init__(self, iv: bytes) -> None:
         self.iv = iv
 
-    def encrypt(self, plaintext: bytes, *, mechanism: Any, mechanism_param: bytes) -> bytes:
-        parameters = aes._GcmParams.from_buffer_copy(mechanism_param)
+    def cipher(
+        self, act: str, session: int, mechanism: int, parameter: bytes, key: int, data: bytes, room: int
+    ) -> bytes:
+        assert (act, session, mechanism, key) == ("Encrypt", 7, 0x1087, 8)
+        assert room >= len(data) + 32  # tag and a long IV
+        parameters = aes._GcmParams.from_buffer_copy(parameter)
         assert ctypes.string_at(parameters.pIv, parameters.ulIvLen) == bytes(12)
         ctypes.memmove(parameters.pIv, self.iv, 12)
-        return plaintext + b"T" * 16
+        return data + b"T" * 16
 
 
 def test_iv_that_a_device_writes_changes_nothing_else() -> None:
     for number in (1, 2):
         iv = bytes([number]) * 12
-        sealed = aes.encrypt(WritingKey(iv), "readback", Numbers(PLAIN, "readback"), b"secret", b"aad")
+        sealed = aes.encrypt(WritingDevice(iv), Key(), "readback", Numbers(PLAIN, "readback"), b"secret", b"aad")
         assert sealed == AesGcm(iv=iv, ciphertext=b"secret", tag=b"T" * 16)
     assert bytes(12) == ZEROS
     assert bytes(12) == b"\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
 
 
-class SilentKey:
+class SilentDevice:
     """A device that does not write its IV, though the profile says so."""
 
     def __init__(self, answer: bytes) -> None:
         self.answer = answer
 
-    def encrypt(self, plaintext: bytes, **_options: Any) -> bytes:
-        return plaintext + self.answer
-
-    def decrypt(self, _sealed: bytes, **_options: Any) -> bytes:
-        return self.answer
+    def cipher(self, act: str, *given: Any) -> bytes:
+        return given[4] + self.answer if act == "Encrypt" else self.answer
 
 
 def test_zero_iv_and_answers_of_the_wrong_length_are_thrown_away() -> None:
     for answer, rule in ((b"T" * 16, "readback"), (b"T" * 15, "caller"), (b"", "caller"), (b"T" * 40, "append16")):
         with pytest.raises(DeviceError) as caught:
-            aes.encrypt(SilentKey(answer), rule, Numbers(PLAIN, rule), b"secret", b"")
+            aes.encrypt(SilentDevice(answer), Key(), rule, Numbers(PLAIN, rule), b"secret", b"")
         assert caught.value.problem.code == "answer-unusable"
     message = AesGcm(iv=b"\x01" * 12, ciphertext=b"secret", tag=b"T" * 16)
     with pytest.raises(DeviceError):
-        aes.decrypt(SilentKey(b"longer than it was"), "caller", Numbers(PLAIN, "caller"), message, b"")
+        aes.decrypt(SilentDevice(b"longer than it was"), Key(), "caller", Numbers(PLAIN, "caller"), message, b"")
 
 
 class Searching:
