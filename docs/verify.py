@@ -45,7 +45,7 @@ def main(file, receipts, live):
             leaves = [tile(k // 256)[k % 256 * 32:][:32] for k in range(2, seq)]  # their bodies were pruned
             below, prev, old, run, on, intents = seq, None, None, None, False, {}
         elif seq != n: say("GAP", f"entry {n} is missing"); n, shifted = seq, True
-        before, prev, earlier = prev, sha(body).hex(), ms
+        before, prev = prev, sha(body).hex()
         try:
             e = json.loads(body); a, x, boot = e["attestation"], e["hsm_console"], e["device"]["boot_uid"]
             ev, ms, up, same = x["event"], e["time"], x["boottime_ms"], old and old[1] == boot; kind = ev["kind"]
@@ -71,7 +71,7 @@ def main(file, receipts, live):
         for leaf in [*leaves, sha(b"\x00" + body)]:  # the tree: width and root of each perfect subtree, left to right (RFC 6962 2.1)
             n, leaves = n + 1, []; t.append((1, leaf))
             while len(t) > 1 and t[-2][0] == t[-1][0]: t[-2:] = [(2 * t[-1][0], node(t[-2][1], t[-1][1]))]
-            if n in sizes: roots[n] = functools.reduce(lambda a, b: node(b, a), [h for _, h in t[::-1]]), [earlier, ms][n > seq], shifted
+            if n in sizes: roots[n] = functools.reduce(lambda a, b: node(b, a), [h for _, h in t[::-1]]), ms * (n > seq), shifted
     for seq, shift in steps:  # a person's declaration excuses one step of its size, near it
         near = next((d for d in told if abs(d[0] - seq) <= 16 and abs(d[1] - shift) <= 60000), None)
         told.remove(near) if near else say("CLOCK", f"the clock jumped by {shift} ms before entry {seq}")

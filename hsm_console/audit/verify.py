@@ -192,6 +192,7 @@ class Verifier:
         leaves = self._retained.bridge(self._expected, seq)
         if leaves is None:
             return False
+        self._time_ms = 0  # what the pruned entries said of it is not known
         for at, leaf in enumerate(leaves, self._expected):
             self._tree(at, leaf, self._edge.push(leaf))
             if self._edge.size == self._vouched.next_stop:

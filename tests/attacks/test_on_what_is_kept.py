@@ -204,6 +204,18 @@ def test_a_log_that_was_pruned_up_to_its_last_tile_goes_on(empty_case, forge, ke
     empty_case.expect_ok()
 
 
+def test_a_clock_set_back_by_declaration_before_pruned_checkpoints(empty_case, forge, kept, clock, log):
+    event = forge.e.TimeChangeDeclared(shift_ms=-3_600_000, source="radio clock", why="wrong zone")
+    log.append([forge.draft(event, forge.GRACE, critical=True)])
+    clock.step(-3_600_000)
+    log.append([forge.view(number) for number in range(400)])
+    log.checkpoint()
+    made = [kept.rotate(forge, log, 0)]
+    kept.prune(forge, log, made)
+    finish(log, forge)
+    empty_case.expect_ok()
+
+
 def test_entries_deleted_as_if_they_were_pruned(empty_case, forge, kept, log):
     log.append([forge.view(number) for number in range(600)])
     finish(log, forge)
