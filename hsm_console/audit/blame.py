@@ -22,6 +22,11 @@ class Blame:
         self.shifted = False
         self.diverged = False
 
+    @property
+    def quiet(self) -> bool:
+        """Nothing was noticed, not even what is no finding yet."""
+        return not (self._suspects or self._blamed or self._unnamed or self.uneasy or self.shifted or self.diverged)
+
     def gap(self, expected: int, seq: int) -> None:
         missing = f"entry {expected} is" if seq == expected + 1 else f"entries {expected} to {seq - 1} are"
         self._findings.add(Word.GAP, f"{missing} missing", expected)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -90,6 +90,9 @@ class Bundle:
 
     def sealed_count(self, start: int) -> int:  # noqa: ARG002
         return 0
+
+    def newest(self, kinds: Sequence[str], stop: int) -> list[tuple[int, str]]:  # noqa: ARG002
+        return []
 
 
 def _silent(_done: int, _of: int) -> None:

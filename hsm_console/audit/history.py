@@ -7,6 +7,8 @@ The hashes are checked elsewhere (`verify`); this looks at what the entries say.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from hsm_console.audit.findings import Findings, Word
@@ -43,20 +45,25 @@ class LeanEvent(msgspec.Struct, gc=False):
 
 
 class History:
-    """Fold over (seq, time, boot id, uptime, critical, has an actor, event)."""
+    """Fold over (seq, time, boot id, uptime, critical, has an actor, event).
+
+    before: entries below are somebody else's; loose: (intent below it, succeeded) of outcomes met here, in order.
+    """
 
     def __init__(self, findings: Findings) -> None:
         self._findings = findings
         self._time_ms = 0
         self._boot_id: str | None = None
         self._uptime = 0
-        self._steps: list[_Step] = []
+        self.steps: list[_Step] = []
         self._declared: list[_Step] = []
-        self._running: int | None = None
-        self._intents: dict[int, LeanEvent] = {}
-        self._unlocked: int | None = None
-        self._due: tuple[int, int] | None = None  # critical entry of an unlocked run: (seq, uptime)
-        self._marks: list[tuple[int, int]] = []  # (seq, uptime) of the unlocked run, thinned out
+        self.running: int | None = None
+        self.intents: dict[int, LeanEvent] = {}
+        self.unlocked: int | None = None
+        self.due: tuple[int, int] | None = None  # critical entry of an unlocked run: (seq, uptime)
+        self.before = 0
+        self.loose: list[tuple[int, bool]] = []
+        self.marks: list[tuple[int, int]] = []  # (seq, uptime) of the unlocked run, thinned out
 
     def step(
         self, seq: int, time_ms: int, boot_id: str, uptime: int, event: LeanEvent, *, critical: bool, person: bool
@@ -70,13 +77,33 @@ class History:
             handler(self, seq, uptime, event)
         elif person and event.kind == "time-change-declared":
             self._declare(seq, event.shift_ms)
-        if self._unlocked is not None and (critical or not self._marks):
+        if self.unlocked is not None and (critical or not self.marks):
             self._owe(seq, uptime, critical=critical)
+
+    @property
+    def clock(self) -> tuple[int, str, int]:
+        """(time, boot id, uptime) of the last entry."""
+        return self._time_ms, self._boot_id or "", self._uptime
+
+    @property
+    def settled(self) -> bool:
+        """Nothing waits for a declaration, and no signature is owed: what follows can be judged on its own."""
+        return not self.steps and self.due is None and not self.marks
+
+    def begin_at(self, clock: tuple[int, str, int], running: int | None, unlocked: int | None) -> None:
+        """Go on as if an entry of this time had been read and nothing were pending."""
+        self.running, self.unlocked = running, unlocked
+        self._time_ms, self._boot_id, self._uptime = clock
+
+    def settle(self, loose: Sequence[tuple[int, bool]]) -> None:
+        """Outcomes, met by somebody else, of intents that stand here."""
+        for intent, succeeded in loose:
+            self._close(intent, succeeded=succeeded)
 
     def pass_over(self) -> None:
         """Entries were pruned here: what they said of clock, runs and operations is not known."""
-        self._boot_id, self._running, self._unlocked = None, None, None
-        self._intents.clear()
+        self._boot_id, self.running, self.unlocked = None, None, None
+        self.intents.clear()
 
     # -- clock ------------------------------------------------------------------------------------------
 
@@ -99,15 +126,15 @@ class History:
             if _excuses(told, step):
                 self._declared.remove(told)
                 return
-        self._steps.append(step)
-        if len(self._steps) > UNSIGNED_ENTRIES:
-            self._tell(self._steps.pop(0))
+        self.steps.append(step)
+        if len(self.steps) > UNSIGNED_ENTRIES:
+            self._tell(self.steps.pop(0))
 
     def _declare(self, seq: int, shift_ms: int) -> None:
         told = _Step(seq, shift_ms)
-        for step in self._steps:
+        for step in self.steps:
             if _excuses(told, step):
-                self._steps.remove(step)
+                self.steps.remove(step)
                 return
         self._declared = [*self._declared[-NEAR_ENTRIES:], told]
 
@@ -119,66 +146,72 @@ class History:
     # -- runs and operations ----------------------------------------------------------------------------
 
     def _started(self, seq: int, uptime: int, event: LeanEvent) -> None:
-        if self._running is not None and event.previous_end != "unclean":
-            text = f"the run that began at entry {self._running} has no stop, and entry {seq} does not say so"
+        if self.running is not None and event.previous_end != "unclean":
+            text = f"the run that began at entry {self.running} has no stop, and entry {seq} does not say so"
             self._findings.add(Word.UNCLEAN, text, seq)
-        self._running = seq
+        self.running = seq
         self._lock(seq, uptime, event)
 
     def _ended(self, seq: int, uptime: int, event: LeanEvent) -> None:
-        if self._unlocked is not None:
+        if self.unlocked is not None:
             self._owe(seq, uptime, critical=True)
-        due, marks = self._due, self._marks
-        self._running = None
-        self._unlocked = None
-        self._due, self._marks = due, marks  # a stop does not forgive what was never signed
+        due, marks = self.due, self.marks
+        self.running = None
+        self.unlocked = None
+        self.due, self.marks = due, marks  # a stop does not forgive what was never signed
 
     def _unlock(self, seq: int, uptime: int, event: LeanEvent) -> None:
-        self._unlocked = seq
+        self.unlocked = seq
 
     def _lock(self, seq: int, uptime: int, event: LeanEvent) -> None:
-        self._unlocked, self._due, self._marks = None, None, []
+        self.unlocked, self.due, self.marks = None, None, []
 
     def _intend(self, seq: int, uptime: int, event: LeanEvent) -> None:
-        self._intents[seq] = event
-        if len(self._intents) > OPEN_INTENTS:  # a hostile file must not fill the memory
-            self._tell_intent(next(iter(self._intents)))
+        self.intents[seq] = event
+        if len(self.intents) > OPEN_INTENTS:  # a hostile file must not fill the memory
+            self._tell_intent(next(iter(self.intents)))
 
     def _finish(self, seq: int, uptime: int, event: LeanEvent) -> None:
-        intent = self._intents.get(event.intent)
+        if event.intent < self.before:
+            self.loose.append((event.intent, event.kind == "operation-succeeded"))
+        else:
+            self._close(event.intent, succeeded=event.kind == "operation-succeeded")
+
+    def _close(self, seq: int, *, succeeded: bool) -> None:
+        intent = self.intents.get(seq)
         if intent is None:
             return
         intent.count -= 1
-        if intent.count <= 0 or event.kind != "operation-succeeded":
-            del self._intents[event.intent]
+        if intent.count <= 0 or not succeeded:
+            del self.intents[seq]
 
     def _tell_intent(self, seq: int) -> None:
-        text = f"the operation “{self._intents.pop(seq).operation}” announced in entry {seq} has no ending"
+        text = f"the operation “{self.intents.pop(seq).operation}” announced in entry {seq} has no ending"
         self._findings.add(Word.INTERRUPTED, text, seq)
 
     # -- signatures that are due ------------------------------------------------------------------------
 
     def signed(self, size: int) -> None:
         """The log is signed up to here."""
-        if self._due is not None and self._due[0] < size:
-            self._due = None
-        self._marks = [mark for mark in self._marks if mark[0] >= size]
+        if self.due is not None and self.due[0] < size:
+            self.due = None
+        self.marks = [mark for mark in self.marks if mark[0] >= size]
 
     def _owe(self, seq: int, uptime: int, *, critical: bool) -> None:
-        if critical and self._due is None:
-            self._due = (seq, uptime)
-        if not self._marks:
-            self._marks.append((seq, uptime))
+        if critical and self.due is None:
+            self.due = (seq, uptime)
+        if not self.marks:
+            self.marks.append((seq, uptime))
 
     def finish(self, entries: int, signed: int, *, live: bool) -> None:
         """At the end of the log."""
-        for step in self._steps:
+        for step in self.steps:
             self._tell(step)
-        if self._running is not None and not live:
-            text = f"the log ends without a proper stop of the run that began at entry {self._running}"
+        if self.running is not None and not live:
+            text = f"the log ends without a proper stop of the run that began at entry {self.running}"
             self._findings.add(Word.UNCLEAN, text, entries - 1)
         if not live:
-            for seq in list(self._intents):
+            for seq in list(self.intents):
                 self._tell_intent(seq)
         self._look_at_signatures(entries, signed, live=live)
 
@@ -190,12 +223,12 @@ class History:
         limit = UNSIGNED_ENTRIES_LIVE if live else UNSIGNED_ENTRIES
         if entries - signed > limit:
             add(Word.UNSIGNED, f"{entries - signed} entries at the end are not signed, at most {limit} may be", signed)
-        elif self._due is not None and (not live or self._uptime - self._due[1] > UNSIGNED_MS):
-            text = f"entry {self._due[0]} had to be signed at once (the log key was at hand) and is not"
-            add(Word.UNSIGNED, text, self._due[0])
-        elif self._marks and self._uptime - self._marks[0][1] > UNSIGNED_MS:
-            text = f"entry {self._marks[0][0]} is unsigned for more than a minute although the log key was at hand"
-            add(Word.UNSIGNED, text, self._marks[0][0])
+        elif self.due is not None and (not live or self._uptime - self.due[1] > UNSIGNED_MS):
+            text = f"entry {self.due[0]} had to be signed at once (the log key was at hand) and is not"
+            add(Word.UNSIGNED, text, self.due[0])
+        elif self.marks and self._uptime - self.marks[0][1] > UNSIGNED_MS:
+            text = f"entry {self.marks[0][0]} is unsigned for more than a minute although the log key was at hand"
+            add(Word.UNSIGNED, text, self.marks[0][0])
 
 
 def _excuses(told: _Step, step: _Step) -> bool:

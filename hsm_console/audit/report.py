@@ -147,7 +147,8 @@ def build(
     """
     with open_source(path) as source:
         verifier = Verifier(source, vkey, (), progress)
-        verifier.run()
+        verifier.read()
+        verifier.end()
         checked = verifier.report(0)
         note = _note(source, vkey, checked.signed)
         search = _Search(standard, period, verified=not checked.findings, told=searching)

@@ -34,7 +34,7 @@ class Retained:
         for seq, text in told:
             self.told.setdefault(seq, []).append(text)
         self._disclosed = len(told)
-        self._missing: dict[str, int] = {}
+        self.missing: dict[str, int] = {}
         self._bridged: tuple[int, int] | None = None
         self._pruned: LogPruned | None = None
         self._claimed = ""
@@ -53,7 +53,12 @@ class Retained:
         for text in self.told.pop(seq, ()):
             self._disclosure(seq, text, digests)
         if b'"kind":"disclosures-erased"' in body or b'"kind":"log-' in body:
-            self._event(body)
+            self.event(seq, body)
+
+    @property
+    def full(self) -> bool:
+        """So many values are missing that not each of them is known any more."""
+        return len(self.missing) >= _MOST_MISSING
 
     def _row(self, seq: int, digest: str, sha256: str) -> None:
         if self._source.kind == "bundle":
@@ -61,8 +66,8 @@ class Retained:
         row = self._source.sealed(digest)
         if row is None:
             self.redacted += 1
-            if len(self._missing) < _MOST_MISSING:
-                self._missing[digest] = seq
+            if len(self.missing) < _MOST_MISSING:
+                self.missing[digest] = seq
             return
         self.sealed += 1
         if row[0] != seq or hashlib.sha256(row[1]).hexdigest() != sha256:
@@ -77,14 +82,18 @@ class Retained:
         if not matches:
             self._findings.add(Word.DISCLOSURE, f"a value that is told for entry {seq} is not the one in it", seq)
 
-    def _event(self, body: bytes) -> None:
+    def event(self, seq: int, body: bytes) -> None:
+        """An entry of one of `KINDS`, in order."""
         try:
             event = ocsf.decode(body).event
         except VerificationFailed:
             return  # the form of entries is judged elsewhere
         if isinstance(event, DisclosuresErased):
             for item in event.erased:
-                if self._missing.pop(item.digest, None) is None and self._source.sealed(item.digest) is not None:
+                known = self.missing.get(item.digest, seq) < seq
+                if known:
+                    del self.missing[item.digest]
+                elif self._source.sealed(item.digest) is not None:
                     text = f"a value of entry {item.entry} was erased by order and is here again"
                     self._findings.add(Word.SEALED, text, item.entry)
         elif isinstance(event, LogRotated):
@@ -125,7 +134,7 @@ class Retained:
     # -- the end ----------------------------------------------------------------------------------------
 
     def finish(self) -> None:
-        for digest, seq in self._missing.items():
+        for digest, seq in self.missing.items():
             text = f"a sealed value of entry {seq} is gone, and no order erased it ({digest[:8]}…)"
             self._findings.add(Word.SEALED, text, seq)
         if self._source.sealed_count(self.below) > self.sealed:

@@ -35,7 +35,7 @@ _SPECIAL = KINDS | RETAINED_KINDS
 _decode = decoder.decode
 
 
-def verify_workspace(
+def verify_workspace(  # noqa: PLR0913 - each is one thing to hold the log against
     path: Path,
     vkey: Vkey,
     receipts: Sequence[Anchor] = (),
@@ -45,14 +45,15 @@ def verify_workspace(
     refused: Sequence[Finding] = (),
     disclosures: Sequence[tuple[int, str]] = (),
     segments: Path | None = None,
+    jobs: int = 0,
 ) -> VerifyReport:
     """Verify a workspace folder, an audit.db or an exported bundle against the key the caller brings.
 
     receipts: anchors from receipts that were verified on their own (`receipt.anchor`). token_head: value of the
     token's data object. progress(done, of) may raise to stop.
     refused: receipts that did not verify on their own. disclosures: (entry, disclosure) that somebody was told.
-    segments: folder of segment files, by default the one beside the log. Raises EnvironmentFault log-missing,
-    log-damaged.
+    segments: folder of segment files, by default the one beside the log. jobs: processes to read a long log with at
+    once, at most 2; 0: two where there are two processors. Raises EnvironmentFault log-missing, log-damaged.
     """
     begun = time.monotonic()
     anchors = list(receipts)
@@ -61,10 +62,17 @@ def verify_workspace(
     with open_source(path) as source:
         beside = (path if path.is_dir() else path.parent) / FOLDER
         folder = segments or (beside if beside.is_dir() or source.kind == "database" else None)
-        verifier = Verifier(source, vkey, anchors, progress, disclosures, folder)
-        for item in refused:
-            verifier.note(item)
-        verifier.run()
+        verifier = None
+        if jobs != 1 and not refused:
+            from hsm_console.audit import halves
+
+            verifier = halves.verify(path, source, vkey, anchors, list(disclosures), folder, progress, jobs)
+        if verifier is None:
+            verifier = Verifier(source, vkey, anchors, progress, disclosures, folder)
+            for item in refused:
+                verifier.note(item)
+            verifier.read()
+        verifier.end()
     return verifier.report(int((time.monotonic() - begun) * 1000))
 
 
@@ -87,41 +95,44 @@ class Verifier:
         self._source = source
         self._vkey = vkey
         self._progress = progress
-        self._findings = Findings()
-        self._history = History(self._findings)
-        self._retained = Retained(source, self._findings, segments, disclosures)
-        self._required = Required()
-        self._blame = Blame(self._findings)
-        self._vouched = Vouched(vkey, source.checkpoints(), anchors, self._findings, self._blame, self._required)
-        self._watched = frozenset(self._vouched.indexed) | frozenset(self._retained.told)
-        self._edge = tiles.Edge()
-        self._chain_uid: str | None = None
-        self._previous = ""
+        self.findings = Findings()
+        self.history = History(self.findings)
+        self.retained = Retained(source, self.findings, segments, disclosures)
+        self.required = Required()
+        self.blame = Blame(self.findings)
+        self.vouched = Vouched(vkey, source.checkpoints(), anchors, self.findings, self.blame, self.required)
+        self._watched = frozenset(self.vouched.indexed) | frozenset(self.retained.told)
+        self.edge = tiles.Edge()
+        self.chain_uid: str | None = None
+        self.previous = ""
         self._expected = 0
         self._time_ms = 0
 
     @property
     def signed(self) -> int:
         """How many entries a valid checkpoint covers."""
-        return self._vouched.signed
+        return self.vouched.signed
 
     def note(self, finding: Finding) -> None:
         """A finding that was made before the log was opened."""
-        self._findings.add(Word(finding.word), finding.text, finding.entry)
+        self.findings.add(Word(finding.word), finding.text, finding.entry)
 
-    def run(self) -> None:
+    def stand_at(self, edge: tiles.Edge, previous: str, chain_uid: str, time_ms: int) -> None:
+        """Go on from here as if the entries of this edge had been read."""
+        self.edge, self.previous, self.chain_uid, self._time_ms = edge, previous, chain_uid or None, time_ms
+        self._expected = edge.size
+
+    def read(self) -> None:
+        """Every entry of the source. What the log is as a whole is judged by `end`."""
         total = self._source.count() if self._progress else 0
         self._at_size()  # a checkpoint over no entries, or fewer, is one that nobody signed
-        edge, vouched, entry = self._edge, self._vouched, self._entry
+        edge, vouched, entry = self.edge, self.vouched, self._entry
         for seq, length, body in self._source.entries():
             entry(seq, length, body)
             if edge.size == vouched.next_stop:
                 self._at_size()
             if self._progress and not seq % _PROGRESS_EVERY:
                 self._progress(seq, total)
-        self._end()
-        if self._progress:
-            self._progress(total, total)
 
     # -- one entry --------------------------------------------------------------------------------------
 
@@ -133,29 +144,29 @@ class Verifier:
         self._expected = seq + 1
         leaf = _LEAF.copy()
         leaf.update(body)
-        full = self._edge.push(leaf.digest())
+        full = self.edge.push(leaf.digest())
         if full or seq in self._watched:
             self._tree(seq, leaf.digest(), full)
-        previous, self._previous = self._previous, sha256(body).hexdigest()
+        previous, self.previous = self.previous, sha256(body).hexdigest()
         try:
             lean = _decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError):
             if body:
-                self._findings.add(Word.REWRITTEN, f"entry {seq} is not in the form of an entry", seq)
+                self.findings.add(Word.REWRITTEN, f"entry {seq} is not in the form of an entry", seq)
             return
         attestation, extension = lean.attestation, lean.hsm_console
         link = attestation.prev_event
-        if link is None or link.fingerprint.value != previous or self._blame.uneasy:
+        if link is None or link.fingerprint.value != previous or self.blame.uneasy:
             self._link(seq, link.fingerprint.value if link else "", previous, bridged=bridged)
         if lean.metadata.sequence != seq:
-            self._findings.add(Word.GAP, f"the entry at {seq} was written as entry {lean.metadata.sequence}", seq)
-        if attestation.chain_uid != self._chain_uid:
+            self.findings.add(Word.GAP, f"the entry at {seq} was written as entry {lean.metadata.sequence}", seq)
+        if attestation.chain_uid != self.chain_uid:
             self._belongs(seq, lean)
         self._time_ms = lean.time
         event = extension.event
         if extension.sd or event.kind in _SPECIAL or seq in self._watched:
             self._special(seq, extension, body)
-        self._history.step(
+        self.history.step(
             seq, lean.time, lean.device.boot_uid, extension.boottime_ms, event,
             critical=extension.critical, person=lean.actor.user is not None,
         )  # fmt: skip
@@ -164,98 +175,100 @@ class Verifier:
         """Another number than was expected, or no body. (Whether pruned entries lie before it, the body.)"""
         bridged = seq > self._expected and self._bridge(seq)
         if seq != self._expected and not bridged:
-            self._blame.gap(self._expected, seq)
+            self.blame.gap(self._expected, seq)
         if body is not None and len(body) > MAX_BYTES:
             length, body = len(body), None
         if body is None:
             text = f"entry {seq} is {length} bytes of something that this log never writes"
-            self._findings.add(Word.REWRITTEN, text, seq)
+            self.findings.add(Word.REWRITTEN, text, seq)
         return bridged, body or b""
 
     def _link(self, seq: int, named: str, previous: str, *, bridged: bool) -> None:
         """The predecessor that an entry names is not the one that stands here, or others before it were not."""
         if bridged and named:
-            self._retained.continues(named)
+            self.retained.continues(named)
             previous = named
-        if named != previous or self._blame.uneasy or not seq:
-            self._blame.link(seq, named, previous, self.signed)
+        if named != previous or self.blame.uneasy or not seq:
+            self.blame.link(seq, named, previous, self.signed)
 
     def _special(self, seq: int, extension: Extension, body: bytes) -> None:
         kind = extension.event.kind
-        if extension.sd or kind in RETAINED_KINDS or seq in self._retained.told:
-            self._retained.step(seq, extension.sd, extension.sealed, body)
+        if extension.sd or kind in RETAINED_KINDS or seq in self.retained.told:
+            self.retained.step(seq, extension.sd, extension.sealed, body)
         if kind in KINDS:
-            self._required.see(seq, body)
+            self.required.see(seq, body)
 
     def _bridge(self, seq: int) -> bool:
         """Pass over entries whose hashes are here and whose bodies may have been pruned."""
-        leaves = self._retained.bridge(self._expected, seq)
+        leaves = self.retained.bridge(self._expected, seq)
         if leaves is None:
             return False
         self._time_ms = 0  # what the pruned entries said of it is not known
         for at, leaf in enumerate(leaves, self._expected):
-            self._tree(at, leaf, self._edge.push(leaf))
-            if self._edge.size == self._vouched.next_stop:
+            self._tree(at, leaf, self.edge.push(leaf))
+            if self.edge.size == self.vouched.next_stop:
                 self._at_size()
-        self._history.pass_over()
+        self.history.pass_over()
         return True
 
     def _tree(self, seq: int, leaf: bytes, full: Sequence[tuple[int, int, bytes]]) -> None:
         """Tiles that became full are held against the stored ones, an entry against the receipts that are about it."""
-        if seq in self._vouched.indexed:
-            self._vouched.leaf(seq, leaf)
+        if seq in self.vouched.indexed:
+            self.vouched.leaf(seq, leaf)
         for level, n, data in full:
             stored = self._source.tile(level, n)
             if stored != data:
-                self._blame.tile(level, n, data, stored)
+                self.blame.tile(level, n, data, stored)
 
     def _at_size(self) -> None:
         """Somebody signed or anchored a root of so many entries."""
         before = self.signed
-        self._vouched.at_size(self._edge, self._time_ms)
+        self.vouched.at_size(self.edge, self._time_ms)
         if self.signed != before:
-            self._history.signed(self.signed)
+            self.history.signed(self.signed)
 
     def _belongs(self, seq: int, lean: Lean) -> None:
         event = lean.hsm_console.event
         if seq == 0:
-            self._chain_uid = lean.attestation.chain_uid
+            self.chain_uid = lean.attestation.chain_uid
             if event.kind != "log-created":
-                self._findings.add(Word.INCOMPLETE, "entry 0 does not say what this log is", 0)
+                self.findings.add(Word.INCOMPLETE, "entry 0 does not say what this log is", 0)
             elif event.origin != self._vkey.name:
                 text = f"this is the log “{event.origin}”; the key is for “{self._vkey.name}”"
-                self._findings.add(Word.FOREIGN, text, 0)
+                self.findings.add(Word.FOREIGN, text, 0)
         else:
-            self._chain_uid = self._chain_uid or lean.attestation.chain_uid
-        if lean.attestation.chain_uid != self._chain_uid:
-            self._findings.add(Word.FOREIGN, f"entry {seq} belongs to another log", seq)
+            self.chain_uid = self.chain_uid or lean.attestation.chain_uid
+        if lean.attestation.chain_uid != self.chain_uid:
+            self.findings.add(Word.FOREIGN, f"entry {seq} belongs to another log", seq)
 
     # -- the end ----------------------------------------------------------------------------------------
 
-    def _end(self) -> None:
-        entries = self._edge.size
+    def end(self) -> None:
+        entries = self.edge.size
         if not entries:
-            self._findings.add(Word.TRUNCATED, "the log has no entries at all")
-        self._blame.finish(self.signed)
-        self._retained.finish()
+            self.findings.add(Word.TRUNCATED, "the log has no entries at all")
+        if self._progress:
+            self._progress(entries, entries)
+        self.blame.finish(self.signed)
+        self.retained.finish()
         open_end = self._source.live or self._source.kind == "bundle"
-        self._history.finish(entries, self.signed, live=open_end)
-        self._vouched.finish(entries)
+        self.history.finish(entries, self.signed, live=open_end)
+        self.vouched.finish(entries)
 
     def report(self, elapsed_ms: int) -> VerifyReport:
-        entries = self._edge.size
+        entries = self.edge.size
         counts = (entries, self.signed, entries - self.signed)
-        anchors, not_checked = self._required.lists(self._vouched.anchors)
-        anchors, not_checked = [*anchors, *self._retained.checked()], (*not_checked, *self._retained.not_checked())
-        more = self._retained.counts()
-        line = first_line(self._findings.words(), counts, anchors, not_checked, live=self._source.live, more=more)
+        anchors, not_checked = self.required.lists(self.vouched.anchors)
+        anchors, not_checked = [*anchors, *self.retained.checked()], (*not_checked, *self.retained.not_checked())
+        more = self.retained.counts()
+        line = first_line(self.findings.words(), counts, anchors, not_checked, live=self._source.live, more=more)
         return VerifyReport(
             line=line,
             entries=entries,
             signed=self.signed,
             unsigned_tail=entries - self.signed,
-            root=self._edge.root().hex(),
-            findings=self._findings.all(),
+            root=self.edge.root().hex(),
+            findings=self.findings.all(),
             anchors=tuple(anchors),
             not_checked=not_checked,
             elapsed_ms=elapsed_ms,

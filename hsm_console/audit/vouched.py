@@ -39,9 +39,9 @@ class Vouched:
         self.anchors = sorted(anchors, key=lambda anchor: anchor.size)
         self._findings = findings
         self._blame = blame
-        self._required = required
+        self.required = required
         self._note_faults: dict[Word, int] = {}
-        self._line_kinds: set[bytes] = set()
+        self.line_kinds: set[bytes] = set()
         self.indexed: dict[int, list[Anchor]] = {}
         for anchor in anchors:
             if anchor.leaf:
@@ -86,7 +86,7 @@ class Vouched:
         elif head.root != root:
             self._blame.diverges(size)
         else:
-            self._required.signed(size, root)
+            self.required.signed(size, root)
             self._accept(size, text, seconds, time_ms)
 
     def _accept(self, size: int, text: str, seconds: int, time_ms: int) -> None:
@@ -96,11 +96,11 @@ class Vouched:
             self._findings.add(Word.CLOCK, f"the checkpoint of size {size} is dated before its last entry", size - 1)
         kinds = {line.encode() for line in text.split("\n") if line.startswith(f"— {self._vkey.name} ")}
         prefixes = {line.split(b" ")[2][:5] for line in kinds}  # the key id in Base64
-        if not prefixes >= self._line_kinds:
+        if not prefixes >= self.line_kinds:
             self._findings.add(
                 Word.DOWNGRADE, f"the checkpoint of size {size} lacks a signature that earlier ones had", size - 1
             )
-        self._line_kinds = prefixes
+        self.line_kinds = prefixes
 
     def finish(self, entries: int) -> None:
         """No more entries: whoever knows more of them tells of a cut; and each anchor must lie in this log."""
@@ -109,7 +109,7 @@ class Vouched:
             self._findings.add(Word.TRUNCATED, text, entries)
         for anchor in self.anchors:
             self._check_anchor(anchor, entries)
-        for word, text in self._required.findings(self.anchors, self.roots):
+        for word, text in self.required.findings(self.anchors, self.roots):
             self._findings.add(word, text)
 
     def _check_anchor(self, anchor: Anchor, entries: int) -> None:

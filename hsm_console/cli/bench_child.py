@@ -1,6 +1,7 @@
 """Measurements that need a process of their own: `python -m hsm_console.cli.bench_child KIND …`, JSON lines out.
 
-verify DATABASE VKEY ROUNDS: the verifier beside a bare scan with a bare SHA-256, and the peak of resident memory.
+verify DATABASE VKEY ROUNDS: the verifier in one process and in two beside a bare scan with a bare SHA-256, and the
+    peaks of resident memory.
 module LIBRARY LABEL: a PKCS#11 module without a worker; commands and the PIN come on standard input.
 software: the same commands over the crypto library, without any store.
 stall: a Qt event loop with a 5 ms timer while a ceremony makes an RSA-4096 key; workspace and adapter come on
@@ -12,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import resource
 import sqlite3
 import sys
 import threading
@@ -43,17 +45,29 @@ def verify(database: str, vkey: str, rounds: str) -> None:
     from hsm_console.audit.verify import verify_workspace
 
     key, path = parse_vkey(vkey), Path(database)
-    ours: list[float] = []
-    raw: list[float] = []
-    line = ""
+    acts: dict[str, Callable[[], object]] = {
+        "raw": lambda: scan(path),
+        "one": lambda: verify_workspace(path, key, jobs=1),
+        "two": lambda: verify_workspace(path, key, jobs=2),
+    }
+    took: dict[str, list[float]] = {name: [] for name in acts}
+    spent: dict[str, list[float]] = {name: [] for name in acts}
     for _ in range(int(rounds)):
-        began = time.perf_counter_ns()
-        scan(path)
-        raw.append((time.perf_counter_ns() - began) / 1e6)
-        began = time.perf_counter_ns()
-        line = verify_workspace(path, key).line
-        ours.append((time.perf_counter_ns() - began) / 1e6)
-    tell({"ours": ours, "raw": raw, "peak_mb": peak_mb(), "line": line})
+        for name, act in acts.items():
+            began, used = time.perf_counter_ns(), processor_ms()
+            act()
+            took[name].append((time.perf_counter_ns() - began) / 1e6)
+            spent[name].append(max(b - a for a, b in zip(used, processor_ms(), strict=True)))
+    line = verify_workspace(path, key, jobs=1).line
+    second_mb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e6
+    tell({**took, "spent": spent, "peak_mb": peak_mb(), "second_mb": second_mb, "line": line})
+
+
+def processor_ms() -> tuple[float, float]:
+    """Processor time so far of this process, and of those that it started and waited for."""
+    used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    own, others = (1e3 * (item.ru_utime + item.ru_stime) for item in used)
+    return own, others
 
 
 def scan(path: Path) -> None:

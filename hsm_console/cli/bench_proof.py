@@ -7,6 +7,7 @@ import json
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from hsm_console.audit import receipt, receipt_page
 from hsm_console.audit.log import AuditLog
@@ -25,10 +26,10 @@ def filled(place: Place) -> tuple[Path, Signer]:
     if place.folder not in _made:
         folder = Path(tempfile.mkdtemp(dir=place.folder))
         log, signer = new_log(folder), Signer()
+        log.set_signer(signer)
         while log.size < place.events:
             size, more = log.size, min(BATCH, place.events - log.size + 1) // 2 or 1
             log.append([one for at in range(more) for one in (intent(), outcome(size + 2 * at))])
-        log.set_signer(signer)
         log.checkpoint()
         log.close()
         _made[place.folder] = (folder / "audit.db", signer)
@@ -51,26 +52,34 @@ def reopened(place: Place) -> AuditLog:
 
 
 def verification(place: Place) -> list[Row]:
-    """All of it, in one process and on one core, beside a bare scan with a bare SHA-256."""
+    """All of it, in one process and in two, beside a bare scan with a bare SHA-256."""
     path, signer = filled(place)
     command = spawn.python_command(
         "hsm_console.cli.bench_child", "verify", str(path), signer.vkey().text, str(place.some(5, 1))
     )
     done = subprocess.run(command, capture_output=True, check=True, text=True)
     told = json.loads(done.stdout)
-    found, peak = ratio(told["raw"], told["ours"]), round(told["peak_mb"], 1)
     good = told["line"].startswith("OK ")
+    peak = round(max(told["peak_mb"], told["second_mb"]), 1)
+    note = f"{place.events} events; limit: table scan + SHA-256; "
     return [
-        Row(
-            name="verify", median=median(told["ours"]), p99=p99(told["ours"]), limit=median(told["raw"]), ratio=found,
-            budget="limit / ours ≥ 0.30 on one core", ok=found >= 0.30 and good,
-            note=f"{place.events} events; limit: table scan + SHA-256; {told['line']}",
-        ),
+        _verified("verify", told, "one", 0.30, "one core", note + told["line"], good=good),
+        _verified("verify-2", told, "two", 0.55, "two cores", note + "two processes", good=good),
         Row(
             name="verify-memory", median=peak, p99=peak, unit="MB", budget=f"≤ {PEAK_MB:.0f} MB", ok=peak <= PEAK_MB,
-            note="peak of resident memory of the whole process",
+            note="peak of resident memory of the larger process",
         ),
     ]  # fmt: skip
+
+
+def _verified(name: str, told: dict[str, Any], how: str, least: float, cores: str, note: str, *, good: bool) -> Row:
+    """A ratio of times; that of processor times stands in the note, since others may be using the machine."""
+    found, spent = ratio(told["raw"], told[how]), ratio(told["spent"]["raw"], told["spent"][how])
+    return Row(
+        name=name, median=median(told[how]), p99=p99(told[how]), limit=median(told["raw"]), ratio=found,
+        budget=f"limit / ours ≥ {least:.2f} on {cores}", ok=found >= least and good,
+        note=f"by processor time of the busier process {spent}; {note}",
+    )  # fmt: skip
 
 
 def inclusion(place: Place) -> list[Row]:

@@ -16,7 +16,7 @@ FIELDS = {"name", "median", "p99", "unit", "limit", "ratio", "budget", "ok", "no
 FAST = {
     "append-1": ["append-1"],
     "append-32": ["append-32"],
-    "verify": ["verify", "verify-memory"],
+    "verify": ["verify", "verify-2", "verify-memory"],
     "inclusion": ["inclusion"],
     "sign": ["sign-ec-p384"],
 }
