@@ -293,7 +293,7 @@ class Console(QObject):
         name = over.greeting.person.name
 
         def known(end: End) -> None:
-            fault = told_end(end, name, told(problem))
+            fault = told_end(end, name, told(problem), elsewhere=self.desk.elsewhere)
             if alone:
                 self._nobody_left(end, fault)
             elif acted and len(self.desk.book):
@@ -311,7 +311,7 @@ class Console(QObject):
         self._leave_place()
         self.window.status.show_device(None)
         self.window.status.show_head(None)
-        page = SessionOverPage(end, fault, where=where, embedded=self.desk.embedded)
+        page = SessionOverPage(end, fault, where=where, embedded=self.desk.embedded, elsewhere=self.desk.elsewhere)
         page.restart_asked.connect(partial(self._restart, page))
         self.window.show_places(shown=False)
         self.window.show_page(page)

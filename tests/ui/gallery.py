@@ -161,7 +161,9 @@ def window_with(make: Callable[[], Page], view: object, name: str = "") -> Windo
     window.show_workspace(s.WORKSPACE)
     window.status.freeze_clock("Workstation 14:05:12")
     page = make()
-    before = isinstance(page, (LoginPage, SessionOverPage, ending.WelcomePage, pages.SetupPage, ending.ProgressPage))
+    before = isinstance(
+        page, (LoginPage, SessionOverPage, ConnectPage, ending.WelcomePage, pages.SetupPage, ending.ProgressPage)
+    )
     window.show_places(shown=not before)
     window.show_place(next((place for start, place in TABS.items() if name.startswith(start)), ""))
     window.status.show_people([] if before else ["Charlotte Babbage"])

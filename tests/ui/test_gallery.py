@@ -33,3 +33,13 @@ def test_pages_grow_and_stay_whole(theme: ThemeEngine, scale: int) -> None:
             window.close()
     finally:
         theme.zoom(100)
+
+
+@pytest.mark.parametrize("name", ["login", "gateway-lost", "home", "connect", "setup-1-place"])
+def test_a_page_that_fits_is_not_scrolled(theme: ThemeEngine, qtbot, name: str) -> None:
+    make, view = gallery.everything()[name]
+    window = gallery.window_with(make, view)
+    qtbot.addWidget(window)
+    area = window.page.area
+    qtbot.waitUntil(lambda: area.widget().heightForWidth(area.viewport().width()) <= area.viewport().height())
+    qtbot.waitUntil(lambda: area.verticalScrollBar().maximum() == 0)

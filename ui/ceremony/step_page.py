@@ -22,7 +22,7 @@ def step_of(view: CeremonyView) -> StepView:
 
 def spoken(text: str) -> QFrame:
     """A sentence in the script's own voice: large, with serifs."""
-    frame, box = card("spoken", margins=24)
+    frame, box = card("spoken", margins=20)
     box.addLayout(marked("speak", "accent", label(tr("Read aloud, slowly"), "eyebrow")))
     box.addWidget(label(text, "voice", selectable=True))
     return frame

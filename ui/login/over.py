@@ -33,10 +33,10 @@ def classify(problem: Problem, *, gateway_runs: bool, revoked: bool, quiet_ms: i
     return End.CONNECTION
 
 
-def told_end(end: End, name: str, problem: Problem) -> Problem:
-    """The end of one person's session in four things."""
+def told_end(end: End, name: str, problem: Problem, *, elsewhere: bool = False) -> Problem:
+    """The end of one person's session in four things. elsewhere: the gateway is on another machine."""
     what, todo = {
-        End.GATEWAY: (tr("The gateway's process has ended."), tr("Start it again and log in.")),
+        End.GATEWAY: _gone(elsewhere=elsewhere),
         End.IDLE: (
             tr("The gateway logged {name} off, because nothing was asked for some time.", name=name),
             tr("Log in again; nothing else is needed."),
@@ -60,13 +60,22 @@ def told_end(end: End, name: str, problem: Problem) -> Problem:
     )
 
 
+def _gone(*, elsewhere: bool) -> tuple[str, str]:
+    if elsewhere:
+        return (
+            tr("The gateway on the other machine does not answer any more."),
+            tr("Look at that machine and at the cable between the two; then connect again and log in."),
+        )
+    return tr("The gateway's process has ended."), tr("Start it again and log in.")
+
+
 class SessionOverPage(Page):
     """Nobody is logged in any more: what ended, the state of things, and one way forward."""
 
     restart_asked = Signal()
 
-    def __init__(self, end: End, problem: Problem, *, where: str, embedded: bool) -> None:
-        title, lead = _heading(end)
+    def __init__(self, end: End, problem: Problem, *, where: str, embedded: bool, elsewhere: bool = False) -> None:
+        title, lead = _heading(end, elsewhere=elsewhere)
         super().__init__(title, lead)
         self.problem.tell(problem)
         frame, box = card()
@@ -99,8 +108,10 @@ class SessionOverPage(Page):
         self.tell(problem)
 
 
-def _heading(end: End) -> tuple[str, str]:
+def _heading(end: End, *, elsewhere: bool) -> tuple[str, str]:
     safe = tr("What was recorded is in the log on this disk; nothing of it was lost.")
+    if elsewhere:
+        safe = tr("What was recorded is in the log on the gateway's machine.")
     return {
         End.GATEWAY: (tr("The gateway is not there any more"), f"{tr('Nobody is logged in now.')} {safe}"),
         End.IDLE: (tr("You were logged off after a pause"), f"{tr('The gateway runs.')} {safe}"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from PySide6.QtCore import Qt, QTimer
+from PySide6.QtCore import QSize, Qt, QTimer
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLayout, QScrollArea, QVBoxLayout, QWidget
 
@@ -15,6 +15,14 @@ from ui.widgets.basics import label
 from ui.widgets.problem import ProblemPanel
 
 READING_WIDTH = 860
+
+
+class _Body(QWidget):
+    """Says how high it is for the width it has. The least height of wrapped texts is that of the narrowest page: taken
+    for a minimum, a page that fits would be scrolled over emptiness."""
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(super().minimumSizeHint().width(), 0)
 
 
 class Page(QWidget):
@@ -30,10 +38,10 @@ class Page(QWidget):
         self.title = title
         self.setAccessibleName(title)
         self.first: QWidget | None = None
-        self._body = QWidget()
+        self._body = _Body()
         self._body.setObjectName("body")
         self.body = QVBoxLayout()
-        self.body.setSpacing(engine().px(18))
+        self.body.setSpacing(engine().px(16))
         self._lay_out_body(width)
         scroll = QScrollArea()
         scroll.setWidgetResizable(True)
@@ -117,7 +125,7 @@ class Page(QWidget):
         middle.addStretch(1)
         box = QVBoxLayout(self._body)
         edge = engine().px(40)
-        box.setContentsMargins(edge, engine().px(32), edge, engine().px(32))
+        box.setContentsMargins(edge, engine().px(24), edge, engine().px(32))
         box.addLayout(middle)
         box.addStretch(1)
 

@@ -69,6 +69,8 @@ def test_a_gateway_by_address(screen: Callable[[], House], tmp_path: Path) -> No
         assert house.desk.records("x") == ""
         gateway.stop()
         page = house.wait("The gateway is not there any more")
+        assert "does not answer any more" in page.problem.problem.what
+        assert "on this disk" not in house.words()
         assert "Connect again" in page.main.button.text().replace("&", "")
 
 
