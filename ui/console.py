@@ -174,6 +174,7 @@ class Console(QObject):
 
             self._place = Places(self.window, self.desk, place)
             self._place.home_asked.connect(partial(self.go, "home"))
+            self._place.go_asked.connect(self.go)
 
     def _home(self) -> None:
         from ui.overview import Overview

@@ -13,7 +13,7 @@ from hsm_console.domain import places
 from hsm_console.domain.errors import Problem
 from hsm_console.domain.messages.people import Enrol, PersonView
 from hsm_console.domain.people import Role
-from ui.audit.page import AuditPage
+from ui.audit.road import LogRoad
 from ui.desk import Desk
 from ui.people.enrol import EnrolPage, Making
 from ui.people.page import PeoplePage
@@ -30,24 +30,27 @@ if TYPE_CHECKING:
 
 class Places(QObject):
     home_asked = Signal()
+    go_asked = Signal(str, object)  # another place, and what about it
 
     def __init__(self, window: Window, desk: Desk, place: str) -> None:
         super().__init__(window)
         self._window, self._desk, self._lane = window, desk, desk.lane()
+        self._log: LogRoad | None = None
         {"audit": self._audit, "people": self._people}[place]()
 
     def leave(self) -> None:
         self._lane.forget()
-        page = self._window.page
-        if isinstance(page, AuditPage):
-            page.hide()
+        if self._log is not None:
+            self._window.page.hide()  # pages of the log ask by themselves while they are shown
 
     @property
     def _session(self) -> Session:
         return self._desk.book.acting
 
     def _audit(self) -> None:
-        self._window.show_page(AuditPage(self._session, self._desk.calls))
+        self._log = LogRoad(self._window, self._desk)
+        self._log.order_asked.connect(lambda order_id: self.go_asked.emit("orders", order_id))
+        self._log.records()
 
     def _save(self, page: PeoplePage, text: str, path: object) -> None:
         work = partial(write, checked(Path, path), text.encode())

@@ -6,8 +6,10 @@ All functions raise ConsoleError with the gateway's Problem.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from hsm_console.client.session import Session
+from hsm_console.domain.errors import EnvironmentFault, Problem
 from hsm_console.domain.messages.anchors import BringCosignature, CosignatureView, LogStatus, SheetView, WitnessHead
 
 
@@ -31,6 +33,21 @@ def cosign(session: Session) -> list[CosignatureView]:
 def bring(session: Session, body: BringCosignature) -> list[CosignatureView]:
     """Hand in what a witness sent back."""
     return session.call("POST", "/v1/witness/cosignatures", body, list[CosignatureView])
+
+
+def bring_file(session: Session, path: Path, key: str = "") -> list[CosignatureView]:
+    """Hand in a file of a witness: text, or a picture of its codes. Raises EnvironmentFault `file-unreadable`."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise EnvironmentFault(
+            Problem(
+                code="file-unreadable",
+                what=f"{path.name} cannot be read: {error.strerror}.",
+                todo="Check the medium and the permissions, then choose it again.",
+            )
+        ) from error
+    return bring(session, BringCosignature(data=data, key=key))
 
 
 def bring_codes(session: Session, codes: Sequence[str], key: str = "") -> list[CosignatureView]:

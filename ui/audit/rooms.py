@@ -1,4 +1,4 @@
-"""The rooms of the log: its records, alerts, reports and copies, the checking of receipts. One row of links."""
+"""The rooms of the log: its records, alerts, reports and copies, receipts, what outlives it. One row of links."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ui.texts import tr
 from ui.theme.engine import engine
 from ui.widgets.basics import button, restyle
 
-RECORDS, ALERTS, REPORTS, RECEIPTS = "audit", "alerts", "reports", "receipts"
+RECORDS, ALERTS, REPORTS, RECEIPTS, KEPT = "audit", "alerts", "reports", "receipts", "kept"
 
 
 class Rooms(QWidget):
@@ -56,4 +56,5 @@ def _titles() -> dict[str, str]:
         ALERTS: tr("Alerts"),
         REPORTS: tr("Reports and copies"),
         RECEIPTS: tr("Check a receipt"),
+        KEPT: tr("Anchors and keeping"),
     }

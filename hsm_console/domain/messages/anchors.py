@@ -25,11 +25,15 @@ class WitnessHead(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BringCosignature(msgspec.Struct, frozen=True, kw_only=True):
-    """POST /v1/witness/cosignatures: a cosigned checkpoint (`text`, or the texts of its codes), or a person's own CMS
-    over `WitnessHead.statement` at `seconds`. key: vkey of a witness that the log does not know yet."""
+    """POST /v1/witness/cosignatures: a cosigned checkpoint (`text`, the texts of its codes, or `data`: a file with
+    text or a picture of codes), or a person's own CMS over `WitnessHead.statement` at `seconds`.
+
+    key: vkey of a witness that the log does not know yet.
+    """
 
     text: str = ""
     codes: tuple[str, ...] = ()
+    data: bytes = b""
     cms: str = ""
     seconds: int = 0
     size: int = 0

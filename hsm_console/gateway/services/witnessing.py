@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import re
+import tempfile
 from pathlib import Path
 
 from hsm_console.audit import tree, witness, witness_files
@@ -135,11 +136,13 @@ class Witnessing:
     # -- what came in -------------------------------------------------------------------------------------
 
     def _note(self, body: BringCosignature) -> str:
-        given = [bool(body.text), bool(body.codes), bool(body.cms)]
+        given = [bool(body.text), bool(body.codes), bool(body.data), bool(body.cms)]
         if sum(given) != 1:
             raise refused("cosignature-unclear", "Bring one of: a text, the codes, or a signature of your own.")
         if body.text:
             return body.text
+        if body.data:
+            return _text_of(body.data)
         return witness_files.of_codes(body.codes) if body.codes else self._own(body)
 
     def _own(self, body: BringCosignature) -> str:
@@ -184,6 +187,14 @@ class Witnessing:
             query = "SELECT seq FROM entry_row WHERE kind = 'head-cosigned' AND seq >= ? ORDER BY seq"
             rows = conn.execute(query, (pruned_below(conn),)).fetchall()
         return [self._core.log.read(seq) for (seq,) in rows]
+
+
+def _text_of(untrusted_data: bytes) -> str:
+    """Raises InputError receipt-file-unreadable, VerificationFailed frames-…"""
+    with tempfile.TemporaryDirectory(prefix="hsm-console-witness-") as folder:
+        path = Path(folder) / "cosignature"
+        path.write_bytes(untrusted_data)
+        return witness_files.read(path)
 
 
 def _event(found: Witnessed, item: Cosignature) -> HeadCosigned:
