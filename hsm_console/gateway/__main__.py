@@ -7,6 +7,7 @@ It stops cleanly when the other end of that socket is closed, and on SIGTERM, SI
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import os
 import select
@@ -41,7 +42,8 @@ class Control:
     def say(self, line: ControlLine) -> None:
         data = msgspec.json.encode(line) + b"\n"
         if self._parent is not None:
-            self._parent.sendall(data)
+            with contextlib.suppress(OSError):  # it died meanwhile: `wait` sees that, and the gateway stops cleanly
+                self._parent.sendall(data)
         else:
             sys.stdout.buffer.write(data)
             sys.stdout.buffer.flush()
