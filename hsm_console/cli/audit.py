@@ -63,6 +63,10 @@ def _verify_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("log", type=Path, help="workspace folder, audit.db, bundle or segment")
     parser.add_argument("--vkey", help="verifier key: file or text (default: log.vkey in the folder, which is said)")
     parser.add_argument("--receipt", type=Path, action="append", default=[], help="receipt to hold the log against")
+    parser.add_argument("--cosigned", type=Path, action="append", default=[], help="head that a witness cosigned")
+    parser.add_argument(
+        "--witness-key", action="append", default=[], metavar="KEY", help="vkey, or authority.pem, of the witnesses"
+    )
     parser.add_argument("--token", action="store_true", help="ask the workspace's token for the head it remembers")
     parser.add_argument("--identity", metavar="FILE", help="age identity that opens an encrypted segment")
     parser.add_argument("--disclosures", type=Path, metavar="FILE", help="sealed values that you were told")
@@ -112,6 +116,13 @@ def _verify(args: argparse.Namespace) -> int:
         return ExitCode.VERIFICATION if report.findings else ExitCode.OK
     told = read_file(args.disclosures) if args.disclosures else []
     anchors, refused = _anchors(args.receipt, vkey)
+    left: list[str] = []
+    if args.cosigned:
+        from hsm_console.cli import witness_sign
+
+        held, wrong, left = witness_sign.held(args.cosigned, args.witness_key, vkey, args.log)
+        anchors += held
+        refused += [Finding(word=word, text=text) for word, text in wrong]
     head = _token_head(args.log) if args.token else None
     if args.token_head:
         head = _bytes(args.token_head)
@@ -121,6 +132,8 @@ def _verify(args: argparse.Namespace) -> int:
     )
     if not trusted:
         report = _distrust(report)
+    for what in left:
+        report = msgspec.structs.replace(report, not_checked=(*report.not_checked, what), line=f"{report.line}, {what}")
     _print_report(report, as_json=args.json)
     return ExitCode.VERIFICATION if report.findings else ExitCode.OK
 

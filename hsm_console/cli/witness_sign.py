@@ -47,7 +47,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--key", type=Path, metavar="PEM", help="the witness's private key, Ed25519 or ML-DSA-44")
     parser.add_argument("--name", default="", help="the witness's name, as in its vkey (for example w.example/1)")
     parser.add_argument("--credential", metavar="FILE", help="a person's .p12 instead of --key")
-    parser.add_argument("--secrets", choices=("-",), help="passphrase as JSON on standard input")
+    parser.add_argument("--card", metavar="MODULE", help="a smart card instead: its PKCS#11 module, by its whole path")
+    parser.add_argument("--card-token", default="", metavar="LABEL", help="label of the card's token")
+    parser.add_argument("--card-key", default="", metavar="LABEL", help="label of the card's Ed25519 or ML-DSA-44 key")
+    parser.add_argument("--secrets", choices=("-",), help="passphrase, or pin, as JSON on standard input")
     parser.add_argument("--state", type=Path, metavar="FILE", help="what this witness cosigned last (default: per log)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the cosigned head here")
     parser.add_argument("--png", type=Path, metavar="FILE", help="also as QR code; several get numbers")
@@ -96,12 +99,18 @@ def _here(args: argparse.Namespace, secrets: Secrets) -> int:
 
 
 def _signer(args: argparse.Namespace, secrets: Secrets) -> tuple[Vkey, Sign]:
-    if bool(args.key) == bool(args.credential):
-        raise usage("witness-key-missing", "A witness signs with --key (a device) or with --credential (a person).")
+    if sum(map(bool, (args.key, args.credential, args.card))) != 1:
+        raise usage(
+            "witness-key-missing", "A witness signs with one of --key (a file), --card, or --credential (a person)."
+        )
     if args.credential:
         return _person(args, secrets)
     if not NAME.fullmatch(args.name):
         raise usage("witness-name-unusable", "Give the witness a --name without spaces and plus signs.")
+    if args.card:
+        from hsm_console.cli import witness_card
+
+        return witness_card.signer(args, secrets)
     key = _private(args.key, secrets)
     kind = TIMED_ED25519 if isinstance(key, Ed25519PrivateKey) else ML_DSA_44
     vkey = Vkey(args.name, key.public_key().public_bytes_raw(), kind)
