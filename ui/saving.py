@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog, QWidget
 
 from hsm_console.domain.errors import EnvironmentFault, Problem
@@ -47,6 +48,7 @@ place = _Place()
 def choose(parent: QWidget, title: str, name: str, chosen: Callable[[Path], object]) -> None:
     """Ask where a copy shall lie; nothing happens when the person closes the dialog."""
     dialog = QFileDialog(parent, title, place())
+    dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
     dialog.setOption(QFileDialog.Option.DontUseNativeDialog)
     dialog.selectFile(name)

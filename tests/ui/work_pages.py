@@ -15,7 +15,7 @@ from hsm_console.domain.events import Decision
 from hsm_console.domain.keys import Algorithm, Custody, Usage
 from hsm_console.domain.messages.audit import EntryRow
 from hsm_console.domain.messages.ceremony import KeyView
-from hsm_console.domain.messages.orders import OrderState, OrderView, OrderVote
+from hsm_console.domain.messages.orders import OrderKindView, OrderState, OrderView, OrderVote
 from hsm_console.domain.messages.work import (
     DESTROY_KEY,
     GENERATE_KEYS,
@@ -61,6 +61,11 @@ def secret_key(label: str, usage: Usage) -> KeyView:
     return key(label, algorithm="aes-256", usages=(usage,), fingerprint="", words=(), spki_pem="")
 
 
+def own() -> list[KeyView]:
+    """What the console made for itself when the workspace was founded."""
+    return [key("authority", purpose="authority"), key("log", algorithm="ed25519", purpose="log")]
+
+
 def several() -> list[KeyView]:
     return [
         s.key(),
@@ -71,6 +76,7 @@ def several() -> list[KeyView]:
         secret_key("backup-wrapping", Usage.WRAP),
         secret_key("payroll-files", Usage.ENCRYPT),
         key("partner-exchange", usages=(Usage.DERIVE,)),
+        *own(),
     ]
 
 
@@ -142,6 +148,26 @@ def orders() -> list[OrderView]:
     ]  # fmt: skip
 
 
+def kinds() -> list[OrderKindView]:
+    """Kinds of order that begin on the page of the orders."""
+    said = {
+        "replicate-key": ("Copy a key to another device", {"key": "the key's id", "device": "the further device's name",
+                          "under": "id of the wrapping key; empty: the newest"}, True, False),
+        "rotate-log": ("Write complete segments of the log for the auditor", {"recipient": "age1…"}, False, False),
+        "prune-log": ("Remove old entries that stand in segments", {"below": "Entries below this number"}, True, True),
+    }  # fmt: skip
+    return [
+        OrderKindView(
+            action=action, title=title, parameters=given, needs_quorum=quorum, irreversible=last, may_open=True
+        )
+        for action, (title, given, quorum, last) in said.items()
+    ]
+
+
+CHOICES = {"key": [("every key", "all"), ("invoice-signing-01 (Elliptic curve P-384)", "a1" * 16)],
+           "device": [("zurich-2", "zurich-2")], "under": [("the newest that both hold", "")]}  # fmt: skip
+
+
 def shown(page: Any, *acts: tuple[str, Any]) -> Any:
     for act, value in acts:
         getattr(page, act)(value)
@@ -207,6 +233,8 @@ def _keys() -> dict[str, Callable[[], Any]]:
         "keys-refused": lambda: shown(KeysPage(), ("refuse", DENIED)),
         "key": filled,
         "key-asking": lambda: KeyPage(one, MAY, may_use=True),
+        "key-own": lambda: KeyPage(own()[1], MAY, may_use=True),
+        "keys-only-own": lambda: shown(KeysPage(), ("show_keys", own()), ("offer", MAY)),
         "key-unclear": lambda: KeyPage(several()[3]),
         "key-secret": lambda: shown(KeyPage(several()[6], MAY, may_use=True), ("show_detail", detail(several()[6]))),
         "key-make": lambda: MakePage(offers(), MAKE_FIVE),
@@ -222,8 +250,14 @@ def _keys() -> dict[str, Callable[[], Any]]:
 
 
 def _orders() -> dict[str, Callable[[], Any]]:
+    from ui.orders.asking import AskPage
     from ui.orders.order import OrderPage
     from ui.orders.page import OrdersPage
+
+    def wrong() -> AskPage:
+        page = AskPage(kinds()[2:], {})
+        page.check.click()
+        return page
 
     made = {"made": "5", "keys": ", ".join(f"invoice-signing-0{n}" for n in range(1, 6)), "entry": "77"}
     labels = {"a1" * 16: "archive-sealing-2019"}
@@ -231,7 +265,9 @@ def _orders() -> dict[str, Callable[[], Any]]:
                "summary": "Destroy the key “archive-sealing-2019”.", "parameters": {"key": "a1" * 16}}  # fmt: skip
     no = vote("g.hopper", Decision.DECLINE, "Five is more than the plan of 2026 says.")
     return {
-        "orders": lambda: shown(OrdersPage(), ("show_orders", orders())),
+        "orders": lambda: shown(OrdersPage(), ("show_orders", orders()), ("offer", True)),
+        "orders-ask": lambda: AskPage(kinds(), CHOICES),
+        "orders-ask-wrong": wrong,
         "orders-none": lambda: shown(OrdersPage(), ("show_orders", [])),
         "orders-refused": lambda: shown(OrdersPage(), ("refuse", DENIED)),
         "order-open": lambda: OrderPage(order(votes=(vote("a.turing"),), may_decide=True)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt, Signal
-from PySide6.QtWidgets import QTableView, QVBoxLayout
+from PySide6.QtWidgets import QPushButton, QTableView, QVBoxLayout
 
 from hsm_console.domain.errors import Problem
 from hsm_console.domain.messages.devices import ClusterKey, FleetView
@@ -15,7 +15,7 @@ from ui.shell.page import Page
 from ui.texts import tr
 from ui.theme import icons
 from ui.theme.engine import engine
-from ui.widgets.basics import button, card, clear, label, pairs
+from ui.widgets.basics import button, card, clear, label, pairs, row
 from ui.widgets.busy import BusyButton
 from ui.widgets.problem import notice
 from ui.widgets.tables import dress
@@ -47,6 +47,9 @@ class ComparedModel(QAbstractTableModel):
     def where(self, key: ClusterKey) -> str:
         return words.where(key, self._called)
 
+    def called(self, name: str) -> str:
+        return self._called.get(name, name)
+
     def rowCount(self, parent: _Index = _ROOT) -> int:
         return 0 if parent.isValid() else len(self.keys)
 
@@ -73,11 +76,14 @@ class ComparedModel(QAbstractTableModel):
 
 class ComparePage(Page):
     compare_asked = Signal()
+    copy_asked = Signal(object, str)  # ClusterKey, name of the module where it is missing
     left = Signal()
 
-    def __init__(self) -> None:
+    def __init__(self, *, may_copy: bool = False) -> None:
+        """may_copy: this person may ask that a key is copied; the gateway checks it again."""
         lead = tr("Each key is held against the log by its public key, never by its name. Locked modules are not read.")
         super().__init__(tr("Which keys lie where"), lead, eyebrow=tr("Modules"), width=WIDTH)
+        self._may_copy = may_copy
         self._said, self._one = QVBoxLayout(), QVBoxLayout()
         self.add(self._said)
         self._when = label("", "hint")
@@ -140,7 +146,14 @@ class ComparePage(Page):
             (tr("A copy elsewhere"), key.how or tr("not told")),
         ]
         box.addWidget(pairs(facts))
+        if self._may_copy and key.replicable:
+            box.addLayout(row(*(self._copy(key, name) for name in key.missing)))
         self._one.addWidget(frame)
+
+    def _copy(self, key: ClusterKey, name: str) -> QPushButton:
+        made = button(tr("Ask for a copy on “{name}”…", name=self.model.called(name)))
+        made.clicked.connect(lambda _checked=False: self.copy_asked.emit(key, name))
+        return made
 
     def _go(self) -> None:
         self.problem.clear()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 
-from hsm_console.client import device, devices
+from hsm_console.client import device, devices, orders
 from hsm_console.domain.errors import Problem
-from hsm_console.domain.messages.devices import AddDevice, DeviceRow, FleetView
+from hsm_console.domain.messages.devices import AddDevice, ClusterKey, DeviceRow, FleetView
+from hsm_console.domain.messages.orders import OrderView
 from hsm_console.domain.people import Role
 from ui.desk import Desk
 from ui.devices import fleet_words, unlocking
@@ -14,10 +15,12 @@ from ui.devices.changing import AddPage, RemovePage
 from ui.devices.comparing import ComparePage
 from ui.devices.fleet import FleetPage
 from ui.devices.page import DevicePage
+from ui.orders import words
+from ui.orders.check import CheckPage
 from ui.road import Road
 from ui.shell.window import Window
 from ui.texts import tr
-from ui.typed import taking
+from ui.typed import checked, taking
 
 MAY = {
     "change": {Role.ADMINISTRATOR},
@@ -25,6 +28,7 @@ MAY = {
     "compare": {Role.ADMINISTRATOR, Role.WITNESS, Role.AUDITOR},
 }
 """Who sees which acts; the gateway asks its own table."""
+REPLICATE = "replicate-key"
 
 
 class DeviceRoad(Road):
@@ -161,13 +165,29 @@ class DeviceRoad(Road):
         self._window.show_over(page)
 
     def _compare(self) -> None:
-        page = ComparePage()
+        page = ComparePage(may_copy=Role.ADMINISTRATOR in self._session.greeting.roles)
         page.left.connect(self._window.back)
 
         def ask() -> None:
             self._lane.call(partial(devices.compare, self._session), page.show_fleet, page.refuse)
 
         page.compare_asked.connect(ask)
+        page.copy_asked.connect(lambda key, name: self._copy(checked(ClusterKey, key), name))
         if self._fleet is not None:
             page.show_fleet(self._fleet)
+        self._window.show_over(page)
+
+    def _copy(self, key: ClusterKey, name: str) -> None:
+        """Under a wrapping key that both hold: an order, which custodians decide about."""
+        values = {"key": key.object_id, "device": name}
+        then = tr("The custodians are asked. The key is copied only after they have approved, and read back there.")
+        page = CheckPage(tr("Copy a key to another module"), words.values(values, {key.object_id: key.label}), then)
+        page.left.connect(self._window.back)
+        page.change_asked.connect(self._window.back)
+
+        def opened(order: OrderView) -> None:
+            self.go_asked.emit("orders", order.id)
+
+        ask = partial(orders.open_order, self._session, REPLICATE, values)
+        page.confirmed.connect(lambda: self._lane.call(ask, opened, page.refuse))
         self._window.show_over(page)

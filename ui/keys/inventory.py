@@ -37,7 +37,7 @@ class Wanted:
             return False
         if self.state and key.state != self.state:
             return False
-        if self.ceremony and (key.ceremony_id or "-") != self.ceremony:
+        if self.ceremony and words.origin_tag(key) != self.ceremony:
             return False
         text = self.text.casefold().strip()
         squeezed = text.replace(" ", "")
@@ -72,7 +72,7 @@ class KeyModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.DisplayRole:
             return _cell(key, index.column())
         if role == Qt.ItemDataRole.AccessibleTextRole:
-            return f"{key.label}, {texts.algorithm(key.algorithm)}, {words.state(key.state)}"
+            return f"{key.label}, {words.kind(key)}, {words.state(key.state)}"
         return None
 
 
@@ -80,7 +80,7 @@ def _cell(key: KeyView, column: int) -> str:
     if column == NAME:
         return key.label
     if column == KIND:
-        return texts.algorithm(key.algorithm)
+        return words.kind(key)
     if column == STATE:
         return words.state(key.state)
     if column == GRADE:

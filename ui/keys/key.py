@@ -37,10 +37,12 @@ class KeyPage(Page):
 
     def __init__(self, key: KeyView, may: frozenset[str] = frozenset(), *, may_use: bool = False) -> None:
         """may: orders that this person may ask for; may_use: her role lets her use keys. The gateway asks again."""
-        super().__init__(key.label, texts.algorithm(key.algorithm), eyebrow=tr("Key"))
+        super().__init__(key.label, words.kind(key), eyebrow=tr("Key"))
         self.key, self._may_ask, self._may_use = key, may, may_use
         if warning := words.state_warning(key.state):
             self.add(notice(warning, look="problem", colour="bad"))
+        if key.purpose:
+            self.add(notice(words.purpose(key.purpose), icon="lock"))
         self._news = QVBoxLayout()
         self.add(self._news)
         frame, box = card()
@@ -182,7 +184,7 @@ class KeyPage(Page):
         self.use.clicked.connect(self.use_asked)
         self.aside(back)
         self.act(self.end, self.wrap, self.use)
-        there = self.key.state != "destroyed"
+        there = self.key.state != "destroyed" and not self.key.purpose
         self.end.setVisible(there and DESTROY_KEY in self._may_ask)
         self.wrap.setVisible(there and WRAP_KEY in self._may_ask and self.key.attributes.extractable is True)
         self.use.setVisible(False)  # until the gateway has told what the key may do

@@ -157,7 +157,7 @@ def _ways(page: Page, back: Callable[[], object], go: Callable[[], object], *, u
 
 
 def _choices(keys: list[KeyView]) -> list[tuple[str, object]]:
-    return [(f"{key.label} ({texts.algorithm(key.algorithm)})", key) for key in keys]
+    return [(words.called(key), key) for key in keys]
 
 
 def _data(field: FormField) -> object:

@@ -7,6 +7,7 @@ import re
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QCheckBox, QComboBox, QLineEdit
 
+from hsm_console.domain import batches
 from hsm_console.domain.keys import Custody, Usage
 from hsm_console.domain.messages.work import KeyOffer
 from ui import texts
@@ -18,17 +19,7 @@ from ui.widgets.field import choice, line
 from ui.widgets.fold import technical
 
 MOST = 1000
-NUMBER = re.compile(r"\{n+\}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}")
-
-
-def names(pattern: str, count: int) -> list[str]:
-    """The keys' names, as the gateway makes them: {n} becomes the number, {nn} the number with a zero before."""
-    return [_numbered(pattern, n) for n in range(1, count + 1)]
-
-
-def _numbered(pattern: str, number: int) -> str:
-    return NUMBER.sub(lambda m: str(number).zfill(len(m.group()) - 2), pattern)
 
 
 class MakePage(Page):
@@ -98,10 +89,10 @@ class MakePage(Page):
         one = tr("Letters, digits, dots, dashes and spaces, for example: invoice-signing-2026")
         several = tr("Letters, digits, dots, dashes and spaces. Where {n} stands, each key gets its number.")
         self.name.set_hint(several if many else one)
-        if count is None or not many or not NUMBER.search(pattern):
+        if count is None or not many or not batches.is_pattern(pattern):
             self._preview.hide()
             return
-        made = names(pattern, min(count, MOST))
+        made = batches.names(pattern, min(count, MOST))
         shown = ", ".join(made) if len(made) <= 4 else f"{made[0]}, {made[1]}, … {made[-1]}"
         self._preview.setText(tr("They will be called: {names}", names=shown))
         self._preview.show()
@@ -120,10 +111,10 @@ class MakePage(Page):
         elif count is None:
             self.count.show_error(tr("Type a number from 1 to {most}.", most=MOST))
             self.count.setFocus()
-        elif count > 1 and not NUMBER.search(pattern):
+        elif count > 1 and not batches.is_pattern(pattern):
             self.name.show_error(_no_number(pattern))
             self.name.setFocus()
-        elif not all(_NAME.fullmatch(name) for name in (names(pattern, count)[0], names(pattern, count)[-1])):
+        elif not all(_NAME.fullmatch(name) for name in batches.names(pattern, count)):
             self.name.show_error(tr("A name has 1 to 64 letters, digits, dots, dashes and spaces."))
             self.name.setFocus()
         else:

@@ -59,13 +59,13 @@ class KeysPage(Page):
     def show_keys(self, keys: list[KeyView]) -> None:
         self.refresh.stop()
         self.problem.clear()
-        self._keys = keys
+        self._keys = sorted(keys, key=lambda key: bool(key.purpose))  # the console's own ones last
         self._waiting.hide()
-        self._none.setVisible(not keys)
+        self._none.setVisible(all(key.purpose for key in keys))
         self._found.setVisible(bool(keys))
         self._fill(self.kind, [(texts.algorithm(a), a) for a in sorted({k.algorithm for k in keys})])
         self._fill(self.state, [(words.state(s), s) for s in sorted({k.state for k in keys})])
-        origins = {k.ceremony_id or "-": words.origin(k) for k in keys}
+        origins = {words.origin_tag(k): words.origin(k) for k in keys}
         self._fill(self.origin, [(name, tag) for tag, name in sorted(origins.items())])
         self._narrow()
         if keys:
@@ -147,7 +147,7 @@ class KeysPage(Page):
         found = [key for key in self._keys if wanted.fits(key)]
         self.model.tell(found)
         if wanted == Wanted():
-            self._count.setText(tr("{n} keys", n=len(found)) if len(found) != 1 else tr("One key"))
+            self._count.setText(_counted(found))
         elif not found:
             self._count.setText(tr("No key fits. Take a word or a filter away."))
         else:
@@ -156,6 +156,12 @@ class KeysPage(Page):
     def _look_again(self) -> None:
         self.refresh.start()
         self.refresh_asked.emit()
+
+
+def _counted(keys: list[KeyView]) -> str:
+    own = sum(bool(key.purpose) for key in keys)
+    said = tr("One key") if len(keys) - own == 1 else tr("{n} keys", n=len(keys) - own)
+    return said + (tr(", and {n} that the console itself needs", n=own) if own else "")
 
 
 def _combo(field: FormField) -> QComboBox:

@@ -149,7 +149,8 @@ class KeyRoad(Road):
         self._lane.call(partial(read, checked(Path, path), WRAPPED_MOST), came, form.refuse_file)
 
     def _wrapping(self) -> list[KeyView]:
-        return [k for k in self._keys if Usage.WRAP in k.attributes.usages and k.state == "active"]
+        able = (k for k in self._keys if Usage.WRAP in k.attributes.usages and k.state == "active")
+        return [k for k in able if not k.purpose]
 
     def _check(self, what: str, action: str, values: dict[str, str], then: str) -> None:
         labels = {key.object_id: key.label for key in self._keys}

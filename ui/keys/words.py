@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hsm_console.domain.keys import Usage
+from hsm_console.domain.keys import Custody, Usage
 from hsm_console.domain.messages.ceremony import KeyView
 from ui import texts
 from ui.texts import tr
@@ -37,9 +37,38 @@ def usages(values: tuple[Usage, ...]) -> str:
     return texts.names([usage(value) for value in values]) or tr("nothing")
 
 
+def kind(key: KeyView) -> str:
+    """Its algorithm; a key that lies outside the module is called one wherever its kind is said."""
+    said = texts.algorithm(key.algorithm)
+    return said if key.custody is Custody.DEVICE else tr("{kind}, software key", kind=said)
+
+
+def called(key: KeyView) -> str:
+    """Name and kind, where one is chosen among several."""
+    return f"{key.label} ({kind(key)})"
+
+
 def origin(key: KeyView) -> str:
-    """Who agreed on it: a ceremony, or an order outside one."""
+    """Who agreed on it: a ceremony, an order outside one, or the founding of the workspace."""
+    if key.purpose:
+        return tr("the founding")
     return key.ceremony_id or tr("an order")
+
+
+def origin_tag(key: KeyView) -> str:
+    """The same for a filter."""
+    return "founding" if key.purpose else key.ceremony_id or "order"
+
+
+def purpose(value: str) -> str:
+    """What the console itself needs such a key for; empty for keys of people."""
+    known = {
+        "": "",
+        "authority": tr("It is the ceremony authority: it certifies the people and their gateway."),
+        "log": tr("It signs the heads of the log, and nothing else."),
+        "seal": tr("It opens the confidential values of the log, and nothing else."),
+    }
+    return known.get(value, tr("The console itself needs it."))
 
 
 def mechanism(name: str) -> str:
@@ -67,7 +96,7 @@ def act(name: str) -> str:
 
 def facts(key: KeyView) -> list[tuple[str, str]]:
     return [
-        (tr("Kind"), texts.algorithm(key.algorithm)),
+        (tr("Kind"), kind(key)),
         (tr("State"), state(key.state)),
         (tr("It may be used to"), usages(key.attributes.usages)),
         (tr("Made"), texts.moment(key.created_ms) if key.created_ms else tr("not known")),

@@ -168,7 +168,7 @@ class OrderPage(Page):
         self._box.addWidget(word)
 
     def _result(self) -> None:
-        found = Result(self.order)
+        found = Result(self.order, self._labels)
         found.receipt_asked.connect(self.receipt_asked)
         found.keys_asked.connect(self.keys_asked)
         found.wrapped_asked.connect(self.wrapped_asked)

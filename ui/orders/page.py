@@ -12,7 +12,7 @@ from ui.orders import words
 from ui.shell.page import Page
 from ui.texts import tr
 from ui.theme.engine import engine
-from ui.widgets.basics import card, clear, label, marked
+from ui.widgets.basics import button, card, clear, label, marked
 from ui.widgets.busy import BusyButton
 from ui.widgets.problem import notice
 from ui.widgets.tile import Tile
@@ -35,6 +35,7 @@ def mine(order: OrderView) -> bool:
 class OrdersPage(Page):
     opened = Signal(str)  # id of an order
     refresh_asked = Signal()
+    ask_asked = Signal()
 
     def __init__(self, *, news: str = "") -> None:
         lead = tr("What several people must agree on, outside a ceremony: keys that are made, destroyed, taken out.")
@@ -47,10 +48,18 @@ class OrdersPage(Page):
         self._box.addWidget(label(tr("Asking the gateway."), "hint"))
         self.refresh = BusyButton(tr("Look &again"), "")
         self.refresh.pressed.connect(self._look_again)
+        self.ask = button(tr("Ask for &something…"))
+        self.ask.clicked.connect(self.ask_asked)
+        self.ask.hide()
         self.aside(self.refresh)
+        self.act(self.ask)
         self.first: QWidget | None = self.refresh
         self._shown: list[OrderView] | None = None
         self._refused = False
+
+    def offer(self, may_ask: bool) -> None:
+        """may_ask: there are kinds of order that this person may open here; the gateway checks it again."""
+        self.ask.setVisible(may_ask)
 
     def show_orders(self, orders: list[OrderView]) -> None:
         self.refresh.stop()
@@ -100,8 +109,8 @@ class OrdersPage(Page):
     def _nothing(self) -> None:
         frame, box = card()
         box.addLayout(marked("people", "accent", label(tr("No order yet"), "heading"), size=24))
-        text = tr("An order begins where the act is: “Make keys…” or “Destroy…” on the page of the keys. It appears "
-                  "here, custodians approve or decline it, and then it is carried out.")  # fmt: skip
+        text = tr("An order begins where the act is, as “Make keys…” or “Destroy…” on the pages of the keys, or here. "
+                  "Custodians approve or decline it, and then it is carried out.")  # fmt: skip
         box.addWidget(label(text))
         self._box.addWidget(frame)
 

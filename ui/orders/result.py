@@ -19,13 +19,14 @@ class Result(QWidget):
     keys_asked = Signal()
     wrapped_asked = Signal(str)
 
-    def __init__(self, order: OrderView) -> None:
+    def __init__(self, order: OrderView, labels: dict[str, str]) -> None:
+        """labels: id of a key → its name."""
         super().__init__()
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         frame, box = card()
         box.addWidget(label(tr("What came of it"), "heading"))
-        box.addWidget(pairs(_facts(order)))
+        box.addWidget(pairs(_facts(order, labels)))
         ways = self._ways(order)
         self.first = ways[0] if ways else None
         if ways:
@@ -44,19 +45,21 @@ class Result(QWidget):
             save = button(tr("Save the &wrapped key…"), "act")
             save.clicked.connect(lambda _checked=False: self.wrapped_asked.emit(sha256))
             made.append(save)
-        entry = order.result.get("entry", "")
-        if order.state is OrderState.DONE and entry.isdecimal():
-            receipt = button(tr("&Receipt…"))
-            receipt.clicked.connect(lambda _checked=False: self.receipt_asked.emit(int(entry)))
+        if order.state is OrderState.DONE:
+            told = order.result.get("entry", "")
+            entry = int(told) if told.isdecimal() else order.entry  # of what was done, or of the order itself
+            receipt = button(tr("&Receipt of record {n}…", n=entry))
+            receipt.clicked.connect(lambda _checked=False: self.receipt_asked.emit(entry))
             made.append(receipt)
         return made
 
 
-def _facts(order: OrderView) -> list[tuple[str, str]]:
+def _facts(order: OrderView, labels: dict[str, str]) -> list[tuple[str, str]]:
     """A list of many values is shown one below the other, and cut where a page would not hold it."""
     found = []
     for name, text in order.result.items():
-        parts = [part.strip() for part in text.split(",")] if "," in text else [text]
+        whole = words.value(name, text, labels)
+        parts = [part.strip() for part in text.split(",")] if "," in text else [whole]
         shown = "\n".join(parts[:_LISTED])
         if len(parts) > _LISTED:
             shown += "\n" + tr("and {n} more", n=len(parts) - _LISTED)

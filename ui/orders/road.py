@@ -9,16 +9,22 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QTimer
 
-from hsm_console.client import keys, orders, work
+from hsm_console.client import devices, keys, orders, work
 from hsm_console.domain.errors import PolicyRefusal, Problem
 from hsm_console.domain.events import Decision, Seat
-from hsm_console.domain.messages.ceremony import Statement
-from hsm_console.domain.messages.orders import OrderState, OrderView
+from hsm_console.domain.keys import Usage
+from hsm_console.domain.messages.ceremony import KeyView, Statement
+from hsm_console.domain.messages.devices import FleetView
+from hsm_console.domain.messages.orders import OrderKindView, OrderState, OrderView
+from hsm_console.domain.messages.work import DESTROY_KEY, GENERATE_KEYS, UNWRAP_KEY, WRAP_KEY
 from hsm_console.domain.secret import Secret
 from ui import saving
 from ui.ceremony.step_up import StatementPage, StepUpPage
 from ui.desk import Desk
-from ui.keys.words import file_name
+from ui.keys.words import called, file_name
+from ui.orders import words
+from ui.orders.asking import AskPage, Choices
+from ui.orders.check import CheckPage
 from ui.orders.order import OrderPage
 from ui.orders.page import OrdersPage
 from ui.road import Road
@@ -30,6 +36,7 @@ if TYPE_CHECKING:
     from hsm_console.client.session import Session
 
 LOOK_MS = 700
+ELSEWHERE = (GENERATE_KEYS, DESTROY_KEY, WRAP_KEY, UNWRAP_KEY)  # they begin on the pages of the keys
 CHOSEN = ("decision", "because")  # what the person chooses with the buttons; all else is what she has read
 
 
@@ -38,6 +45,7 @@ class OrderRoad(Road):
         """about: the id of an order to show at once."""
         super().__init__(window, desk)
         self._busy = False
+        self._kinds: list[OrderKindView] = []
         self._timer = QTimer(self)
         self._timer.setInterval(LOOK_MS)
         self._timer.timeout.connect(self._follow)
@@ -63,11 +71,53 @@ class OrderRoad(Road):
         page = OrdersPage()
         page.opened.connect(self._show)
         page.refresh_asked.connect(partial(self._look_list, page))
+        page.ask_asked.connect(self._ask)
         self._window.show_page(page)
         self._look_list(page)
 
+        def kinds(found: list[OrderKindView]) -> None:
+            self._kinds = [kind for kind in found if kind.may_open and kind.action not in ELSEWHERE]
+            page.offer(bool(self._kinds))
+
+        self._lane.call(partial(orders.kinds, self._session), kinds, lambda _problem: None)
+
     def _look_list(self, page: OrdersPage) -> None:
         self._lane.call(partial(orders.listed, self._session), page.show_orders, page.refuse)
+
+    # -- asking ----------------------------------------------------------------------------------------------
+
+    def _ask(self) -> None:
+        """A form for each kind; where keys or modules are meant, they are chosen from those that are there."""
+        session = self._session
+
+        def both() -> tuple[list[KeyView], FleetView]:
+            return keys.listed(session), devices.listed(session)
+
+        def came(found: tuple[list[KeyView], FleetView]) -> None:
+            choices = _choices(*found)
+            fitting = [kind for kind in self._kinds if choices["device"] or "device" not in kind.parameters]
+            form = AskPage(fitting, choices)
+            form.left.connect(self._window.back)
+            labels = {key.object_id: key.label for key in found[0]}
+            form.filled.connect(lambda action, filled: self._check(labels, action, checked(dict, filled)))
+            self._window.show_over(form)
+
+        self._lane.call(both, came, self._window.page.tell)
+
+    def _check(self, labels: dict[str, str], action: str, values: dict[str, str]) -> None:
+        kind = next(k for k in self._kinds if k.action == action)
+        then = tr("The custodians are asked.") if kind.needs_quorum else tr("It can be carried out at once.")
+        page = CheckPage(kind.title, words.values(values, labels), then, ask=tr("&Ask for it"))
+        page.left.connect(self._window.back)
+        page.change_asked.connect(self._window.back)
+
+        def opened(order: OrderView) -> None:
+            self._show(order.id)
+
+        page.confirmed.connect(
+            lambda: self._lane.call(partial(orders.open_order, self._session, action, values), opened, page.refuse)
+        )
+        self._window.show_over(page)
 
     # -- one order -------------------------------------------------------------------------------------------
 
@@ -176,6 +226,17 @@ class OrderRoad(Road):
             page.refuse(problem)
 
         self._lane.call(signed, done, refused)
+
+
+def _choices(found: list[KeyView], fleet: FleetView) -> Choices:
+    """What is chosen and not typed, by the names that kinds of order give their parameters."""
+    members = [(row.name, row.name) for row in fleet.devices if not row.primary]
+    active = [key for key in found if key.state == "active" and not key.purpose]
+    held = [(called(key), key.object_id) for key in active]
+    whole = [(tr("every key that may leave and is missing there"), "all")]
+    wrapping = [(tr("the newest that both hold"), "")]
+    wrapping += [(key.label, key.object_id) for key in active if Usage.WRAP in key.attributes.usages]
+    return {"device": members, "key": whole + held, "under": wrapping}
 
 
 def check_same(read: Statement, final: Statement) -> None:

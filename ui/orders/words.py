@@ -48,6 +48,20 @@ def name(parameter: str) -> str:
         "sha256": tr("SHA-256 of the wrapped key"),
         "wrapped": tr("The wrapped key"),
         "made": tr("Keys made"),
+        "device": tr("Module"),
+        "recipient": tr("For whom"),
+        "below": tr("Entries below"),
+        "entries": tr("Which entries"),
+        "why": tr("Why"),
+        "copied": tr("Keys copied"),
+        "were there": tr("They were there already"),
+        "copies remain on": tr("Copies remain on"),
+        "because": tr("Why it stopped"),
+        "removed": tr("Entries removed"),
+        "erased": tr("Values erased"),
+        "segments": tr("Segments"),
+        "files": tr("Files"),
+        "folder": tr("Folder in the workspace"),
         "entry": tr("Record in the log"),
     }
     return known.get(parameter, parameter.replace("_", " ").replace("-", " ").capitalize())
@@ -60,6 +74,8 @@ def value(parameter: str, text: str, labels: dict[str, str]) -> str:
     if parameter == "usages":
         known = {u.value: usage(u) for u in Usage}
         return texts.names([known.get(part.strip(), part.strip()) for part in text.split(",")])
+    if parameter == "key" and text == "all":
+        return tr("every key that may leave and is missing there")
     if text in ("yes", "no"):
         return tr("yes") if text == "yes" else tr("no")
     if parameter in ("key", "under") and text in labels:

@@ -9,7 +9,7 @@ from hsm_console.domain.messages.ceremony import KeyView
 from hsm_console.domain.messages.work import DecryptReply, EncryptReply, SignReply, Verified
 from ui import texts
 from ui.files import Brought, size
-from ui.keys.words import file_name, mechanism
+from ui.keys.words import called, file_name, mechanism
 from ui.signing import stranger
 from ui.signing.forms import Wish
 from ui.signing.results import ResultPage, Take
@@ -22,7 +22,7 @@ def signed(key: KeyView, brought: Brought, reply: SignReply, who: str) -> Result
     name = _plain(brought)
     facts = [
         *about(brought),
-        (tr("Key"), f"{key.label} ({texts.algorithm(key.algorithm)})"),
+        (tr("Key"), called(key)),
         (tr("How"), mechanism(reply.mechanism.value)),
         *_done(who, reply.time_ms, reply.entry),
     ]
@@ -68,7 +68,7 @@ def not_verified(wish: Wish, brought: Brought, problem: Problem) -> ResultPage:
 
 def encrypted(key: KeyView, brought: Brought, reply: EncryptReply, who: str) -> ResultPage:
     name = f"{_plain(brought)}.{ENVELOPES.get(reply.format, reply.format)}"
-    facts = [*about(brought), (tr("For the key"), f"{key.label} ({texts.algorithm(key.algorithm)})"),
+    facts = [*about(brought), (tr("For the key"), called(key)),
              (tr("How"), reply.method), (tr("It is now"), size(len(reply.envelope))),
              *_done(who, reply.time_ms, reply.entry)]  # fmt: skip
     return ResultPage(

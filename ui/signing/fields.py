@@ -12,7 +12,6 @@ from hsm_console.domain.errors import Problem
 from hsm_console.domain.keys import SignMechanism
 from hsm_console.domain.messages.ceremony import KeyView
 from hsm_console.domain.messages.work import KeyDetail
-from ui import texts
 from ui.files import MEGABYTE, Brought, bring, bring_digest, typed
 from ui.keys import words
 from ui.texts import tr
@@ -33,7 +32,7 @@ class KeyField(QWidget):
 
     def __init__(self, title: str, keys: list[KeyView], wanted: KeyView | None) -> None:
         super().__init__()
-        items: list[tuple[str, object]] = [(f"{k.label} ({texts.algorithm(k.algorithm)})", k) for k in keys]
+        items: list[tuple[str, object]] = [(words.called(k), k) for k in keys]
         self.field = choice(title, items)
         self._why = label("", "error")
         self._why.hide()

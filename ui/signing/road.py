@@ -11,10 +11,10 @@ from hsm_console.domain.keys import Algorithm, SignMechanism
 from hsm_console.domain.keyuse import Act
 from hsm_console.domain.messages.ceremony import KeyView
 from hsm_console.domain.messages.work import DecryptReply, EncryptReply, SignReply, Verified, VerifyRequest
-from ui import texts
 from ui.desk import Desk
 from ui.files import Brought, read
 from ui.keys.road import USERS
+from ui.keys.words import called
 from ui.keys.words import mechanism as mechanism_words
 from ui.orders.check import CheckPage
 from ui.road import Road
@@ -73,7 +73,7 @@ class UseRoad(Road):
             form.key.refuse(Problem(code="no-way", what=tr("It is not known how this key signs."),
                                     todo=tr("Wait a moment, or choose another key.")))  # fmt: skip
             return
-        items = [*endings.about(brought), (tr("Key"), f"{key.label} ({texts.algorithm(key.algorithm)})"),
+        items = [*endings.about(brought), (tr("Key"), called(key)),
                  (tr("How"), mechanism_words(way.value))]  # fmt: skip
         then = tr("The module signs it now. Whoever has the public key can verify it, for ever; it cannot be unsigned.")
         ask = tr("&Sign with “{label}”", label=key.label)
@@ -166,7 +166,7 @@ class UseRoad(Road):
 
 def _fits(key: KeyView, deed: str) -> bool:
     """What the gateway would not refuse for the key's sake. A signature is verified even by a key that is gone."""
-    if key.state != "active" and not (deed == "verify" and key.spki_pem):
+    if (key.state != "active" or key.purpose) and not (deed == "verify" and key.spki_pem):
         return False
     return not keyuse.why_not(Act(deed), Algorithm(key.algorithm), key.attributes.usages)
 

@@ -105,7 +105,10 @@ class QuorumView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KeyView(msgspec.Struct, frozen=True, kw_only=True):
-    """fingerprint: hex SHA-256 of the SPKI; words: PGP words of the fingerprint (32 words)."""
+    """fingerprint: hex SHA-256 of the SPKI; words: PGP words of the fingerprint (32 words).
+
+    purpose: what the console itself needs the key for; empty for keys of people.
+    """
 
     object_id: str
     label: str
@@ -122,6 +125,7 @@ class KeyView(msgspec.Struct, frozen=True, kw_only=True):
     certificate_pem: str = ""
     state: str = "active"
     custody: Custody = Custody.DEVICE
+    purpose: str = ""
 
 
 class CheckItem(msgspec.Struct, frozen=True, kw_only=True):

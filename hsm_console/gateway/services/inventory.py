@@ -63,6 +63,7 @@ def key_view(row: KeyRow) -> KeyView:
         certificate_pem=pem("CERTIFICATE", row.certificate),
         state=row.state,
         custody=row.custody,
+        purpose=row.purpose,
     )
 
 

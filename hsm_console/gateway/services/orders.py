@@ -87,7 +87,7 @@ class Orders:
         """All orders, newest first"""
         with self._core.reading() as conn:
             found = order_rows.orders(conn)
-        return [self._view(order, call.session) for order in found]
+        return [self._view(self._core.shown(order), call.session) for order in found]
 
     def show(self, call: Call) -> msg.OrderView:
         """One order"""
@@ -114,7 +114,7 @@ class Orders:
             order = order_rows.order(conn, order_id)
         if order is None:
             raise not_found(f"There is no order “{order_id[:80]}”.")
-        return order
+        return self._core.shown(order)
 
     def _view(self, order: Order, session: Session) -> msg.OrderView:
         kind, job, actor = self._kinds.get(order.action), self._jobs.get(order.id), session.actor

@@ -5,9 +5,12 @@ from __future__ import annotations
 import fleet_pages as f
 import places
 import pytest
+import work_pages as w
+from PySide6.QtWidgets import QPushButton
 from standins import emitted, refusing, words
 
 from hsm_console.domain.messages.devices import AddDevice
+from hsm_console.domain.messages.orders import OpenOrder
 from ui.devices import fleet_words
 from ui.devices.changing import AddPage, RemovePage
 from ui.devices.comparing import FOUND, ComparePage
@@ -257,3 +260,25 @@ def test_comparing_shows_what_was_found(qtbot, road, window, gateway):
     page.main.button.click()
     qtbot.waitUntil(lambda: page.model.rowCount() == len(f.findings()))
     assert not page.main.working
+
+
+def test_a_copy_is_asked_for_where_a_key_is_missing(qtbot, road, window, gateway):
+    opened: list = []
+    made = road(f.fleet(f.row(), f.row("zurich-2"), keys=f.findings()))
+    gateway.answers["POST /v1/orders"] = lambda body: (opened.append(body), w.order())[1]
+    went = emitted(made.go_asked)
+    window.page.compare.click()
+    page = window.page
+    page.table.selectRow(0)
+    assert not copies(page), "another key lies there: nothing is copied over it"
+    page.table.selectRow(2)
+    assert [b.text() for b in copies(page)] == ["Ask for a copy on “zurich-2”…"]
+    copies(page)[0].click()
+    assert "invoice-signing-01" in words(window.page)
+    window.page.main.button.click()
+    qtbot.waitUntil(lambda: bool(went))
+    assert opened == [OpenOrder(action="replicate-key", parameters={"key": "a1" * 16, "device": "zurich-2"})]
+
+
+def copies(page):
+    return [b for b in page.findChildren(QPushButton) if "copy on" in b.text()]

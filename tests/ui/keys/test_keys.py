@@ -43,12 +43,12 @@ def test_each_key_is_a_row_with_its_state_in_words(page):
     assert states[0] == "in use"
     assert "unclear: do not use it" in states
     assert "destroyed" in states
-    assert "8 keys" in words(page)
+    assert "8 keys, and 2 that the console itself needs" in words(page)
 
 
 @pytest.mark.parametrize(
     ("text", "found"),
-    [("PAYROLL", ["payroll-files"]), ("af2b dbe1", 6), ("aardvark absurd adroitness moon", []), ("no such", [])],
+    [("PAYROLL", ["payroll-files"]), ("af2b dbe1", 8), ("aardvark absurd adroitness moon", []), ("no such", [])],
 )
 def test_a_key_is_found_by_name_fingerprint_and_words(page, text, found):
     page.show_keys(w.several())
@@ -104,6 +104,17 @@ def test_among_ten_thousand_keys_one_is_found(qtbot, page):
     with qtbot.waitSignal(page.opened) as opened:
         qtbot.keyClick(page.table, Qt.Key.Key_Return)
     assert opened.args[0].label == "invoice-signing-9777"
+
+
+def test_the_consoles_own_keys_are_shown_last_and_are_no_keys_of_people(show, page):
+    page.show_keys([*w.own(), w.key("mine")])
+    assert labels(page) == ["mine", "authority", "log"]
+    page.show_keys(w.own())
+    assert "No key yet" in words(page)
+    own = KeyPage(w.own()[1], w.MAY, may_use=True)
+    show(own)
+    assert "It signs the heads of the log, and nothing else." in words(own)
+    assert not any(button.isVisible() for button in (own.use, own.end, own.wrap))
 
 
 def test_only_those_who_may_are_offered_the_acts(page):

@@ -16,17 +16,11 @@ from hsm_console.domain.messages.devices import FleetView
 from hsm_console.domain.messages.orders import OpenOrder, OrderKindView
 from hsm_console.domain.messages.work import GENERATE_KEYS
 from ui.keys.leaving import DestroyPage, UnwrapPage, WrapPage
-from ui.keys.making import MakePage, names
+from ui.keys.making import MakePage
 from ui.keys.road import KeyRoad
 from ui.orders.check import CheckPage
 
 # -- making ----------------------------------------------------------------------------------------------------
-
-
-def test_names_are_numbered_as_they_were_asked_for(theme):
-    assert names("a-{n}", 2) == ["a-1", "a-2"]
-    assert names("a-{nnn}", 1) == ["a-001"]
-    assert names("alone", 1) == ["alone"]
 
 
 @pytest.mark.parametrize(

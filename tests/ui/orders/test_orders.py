@@ -16,9 +16,12 @@ from standins import emitted, refusing, words
 from hsm_console.domain.errors import PolicyRefusal, Problem
 from hsm_console.domain.events import Decision
 from hsm_console.domain.messages.ceremony import Statement
-from hsm_console.domain.messages.orders import OrderState
+from hsm_console.domain.messages.devices import FleetView
+from hsm_console.domain.messages.orders import OpenOrder, OrderState
 from ui.ceremony.step_up import StatementPage, StepUpPage
 from ui.home.page import HomePage
+from ui.orders.asking import AskPage
+from ui.orders.check import CheckPage
 from ui.orders.order import OrderPage
 from ui.orders.page import OrdersPage
 from ui.orders.road import OrderRoad, check_same
@@ -320,3 +323,60 @@ def test_while_a_decision_is_being_signed_nothing_is_asked_over_it(qtbot, road, 
     assert not [a for a in gateway.asked[asked:] if a == f"GET /v1/orders/{order.id}"]
     going.set()
     qtbot.waitUntil(lambda: isinstance(window.page, OrderPage))
+
+
+# -- asking ----------------------------------------------------------------------------------------------------
+
+
+def test_each_kind_has_its_own_fields_and_says_who_must_agree(show):
+    page = AskPage(w.kinds(), w.CHOICES)
+    show(page)
+    assert list(page.fields) == ["key", "device", "under"]
+    assert "Custodians have to agree." in words(page)
+    page.kind.control.setCurrentIndex(1)
+    assert list(page.fields) == ["recipient"]
+    assert "It needs no approval of others." in words(page)
+    page.kind.control.setCurrentIndex(2)
+    assert "It cannot be undone once it is carried out." in words(page)
+
+
+def test_what_is_missing_is_said_and_what_may_be_empty_is_left_out(show):
+    page = AskPage(w.kinds(), w.CHOICES)
+    show(page)
+    filled = emitted(page.filled)
+    page.check.click()
+    assert filled == [("replicate-key", {"key": "all", "device": "zurich-2"})]
+    page.kind.control.setCurrentIndex(2)
+    page.check.click()
+    assert page.fields["below"].error == "Fill this in."
+    assert page.window().focusWidget() is page.fields["below"].control
+    page.fields["below"].set_text("5000")
+    page.check.click()
+    assert filled[1] == ("prune-log", {"below": "5000"})
+
+
+def test_an_order_of_another_kind_is_opened_after_the_check(qtbot, window, desk, gateway):
+    opened: list = []
+    made = w.order(action="rotate-log", title="Write complete segments of the log for the auditor")
+    gateway.answers |= {
+        "GET /v1/orders": [],
+        "GET /v1/order-kinds": w.kinds(),
+        "GET /v1/keys": w.several(),
+        "GET /v1/devices": FleetView(devices=()),
+        "POST /v1/orders": lambda body: (opened.append(body), made)[1],
+        f"GET /v1/orders/{made.id}": made,
+    }
+    road = OrderRoad(window, desk)
+    qtbot.waitUntil(window.page.ask.isVisible)
+    window.page.ask.click()
+    qtbot.waitUntil(lambda: isinstance(window.page, AskPage))
+    page = window.page
+    assert "replicate-key" not in [page.kind.control.itemData(n) for n in range(page.kind.control.count())], "no module"
+    page.fields["recipient"].set_text("age1auditor")
+    page.check.click()
+    assert isinstance(window.page, CheckPage)
+    assert "age1auditor" in words(window.page)
+    window.page.main.button.click()
+    qtbot.waitUntil(lambda: isinstance(window.page, OrderPage))
+    assert opened == [OpenOrder(action="rotate-log", parameters={"recipient": "age1auditor"})]
+    road.leave()

@@ -1,0 +1,238 @@
+"""Keys of everyday work on the screen, against the real gateway: made by order, used, taken out, destroyed."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from desk_of_a_house import PASSPHRASE
+from PySide6.QtWidgets import QFileDialog, QPushButton
+
+from hsm_console.domain.messages.orders import OrderState
+from ui.signing.results import ResultPage
+from ui.widgets.typed_word import TypedWord
+
+CONTRACT = b"The parties agree on everything.\n" * 4000
+STATE_MS = 60_000
+
+
+@pytest.fixture
+def house(open_house: Callable) -> Any:
+    """The administrator is here, the module is unlocked."""
+    made = open_house()
+    made.log_in()
+    made.wait("Good day, Charlotte Babbage").unlock_asked.emit()
+    made.unlock()
+    made.wait("Good day, Charlotte Babbage")
+    return made
+
+
+def press(house: Any, text: str) -> None:
+    def there() -> list[QPushButton]:
+        found = house.page.findChildren(QPushButton)
+        return [b for b in found if text in b.text().replace("&", "") and b.isVisible() and b.isEnabled()]
+
+    house.qtbot.waitUntil(lambda: bool(there()), timeout=20_000)
+    there()[0].click()
+
+
+def buttons(page: Any) -> str:
+    return "\n".join(b.text().replace("&", "") for b in page.findChildren(QPushButton))
+
+
+def make(house: Any, purpose: str, algorithm: str, name: str, count: int = 1, *, may_leave: bool = False) -> None:
+    """Ask for keys on the pages of the keys; ends on the order's page."""
+    house.console.go("keys")
+    page = house.wait("Keys")
+    house.qtbot.waitUntil(page.make.isVisible, timeout=20_000)
+    page.make.click()
+    page = house.wait("Make keys")
+    house.choose(page.purpose.control, purpose)
+    kinds = page.kind.control
+    kinds.setCurrentIndex(next(i for i in range(kinds.count()) if kinds.itemData(i).algorithm == algorithm))
+    page.count.set_text(str(count))
+    page.name.set_text(name)
+    page.extractable.setChecked(may_leave)
+    page.check.click()
+    house.wait("Check and confirm").main.button.click()
+
+
+def listed(house: Any, count: int) -> list[Any]:
+    """The keys of people, when there are so many of them."""
+    page = house.wait("Keys")
+    house.qtbot.waitUntil(lambda: len(own_left_out(page)) == count, timeout=20_000)
+    return own_left_out(page)
+
+
+def own_left_out(page: Any) -> list[Any]:
+    return [key for key in page.model.keys if not key.purpose]
+
+
+def decide(house: Any, uid: str, *, yes: bool = True) -> None:
+    """A custodian steps up to the order that is shown, reads, signs and leaves."""
+    page = house.page
+    page.other.click()
+    up = house.page
+    up.credential.suggest(uid)
+    up.passphrase.set_text(PASSPHRASE)
+    up.main.button.click()
+    house.qtbot.waitUntil(lambda: "this is what you sign" in house.page.title, timeout=20_000)
+    over = house.page
+    if not yes:
+        over.because.set_text("Not this year.")
+    (over.yes if yes else over.no).button.click()
+    house.qtbot.waitUntil(lambda: house.page is page, timeout=20_000)
+
+
+def carry_out(house: Any, title: str) -> Any:
+    """Two custodians approve, the administrator carries it out; returns the order's page when it is done."""
+    page = house.wait(title)
+    decide(house, "a.turing")
+    decide(house, "g.hopper")
+    house.qtbot.waitUntil(lambda: page.order.state is OrderState.READY, timeout=20_000)
+    if page.order.irreversible:
+        page.findChild(TypedWord).control.setText("carry out")
+    page.run.button.click()
+    house.qtbot.waitUntil(lambda: page.order.state is OrderState.DONE, timeout=STATE_MS)
+    return page
+
+
+def save(house: Any, text: str, path: Path) -> Path:
+    page = house.page
+    press(house, text)
+    dialog = page.findChildren(QFileDialog)[-1]
+    dialog.fileSelected.emit(str(path))
+    dialog.close()
+    house.qtbot.waitUntil(lambda: f"Saved: {path}" in house.words(), timeout=10_000)
+    return path
+
+
+def use(house: Any, act: str, title: str) -> Any:
+    house.console.go("use")
+    house.wait("Use a key").tiles[act].click()
+    return house.wait(title)
+
+
+def ended(house: Any) -> str:
+    house.qtbot.waitUntil(lambda: isinstance(house.page, ResultPage), timeout=20_000)
+    return str(house.page.title)
+
+
+def test_five_keys_by_order_then_one_signs(house: Any, tmp_path: Path) -> None:
+    make(house, "sign", "ec-p384", "invoice-signing-{nn}", 5)
+    carry_out(house, "Make keys")
+    press(house, "Receipt")
+    house.wait("Receipt").left.emit()
+    press(house, "Look at the keys")
+    keys = listed(house, 5)
+    assert sorted(key.label for key in keys) == [f"invoice-signing-0{n}" for n in range(1, 6)]
+
+    house.page.opened.emit(keys[0])
+    one = house.page
+    house.qtbot.waitUntil(one.use.isVisible, timeout=20_000)
+    one.ask_history.button.click()
+    house.qtbot.waitUntil(lambda: "Receipt of its making" in buttons(one), timeout=20_000)
+    one.use.click()
+    house.wait("Use a key").tiles["sign"].click()
+    form = house.wait("Sign")
+    assert form.key.key.label == one.key.label
+    contract = tmp_path / "contract.pdf"
+    contract.write_bytes(CONTRACT)
+    form.content.file.set_path(contract)
+    house.qtbot.waitUntil(lambda: form.key.detail is not None, timeout=20_000)
+    form.main.button.click()
+    house.wait("Check and confirm").main.button.click()
+    assert ended(house) == "It is signed"
+    signature = save(house, "Save the signature", tmp_path / "contract.pdf.sig")
+    public = save(house, "Save the public key", tmp_path / "key.pem")
+    command = ["openssl", "dgst", "-sha384", "-verify", str(public), "-signature", str(signature), str(contract)]
+    assert b"Verified OK" in subprocess.run(command, capture_output=True, check=True).stdout
+
+    for data, verdict in ((CONTRACT, "The signature is right"), (CONTRACT + b".", "The signature is NOT right")):
+        contract.write_bytes(data)
+        form = use(house, "verify", "Verify a signature")
+        form.content.file.set_path(contract)
+        form.signature.set_path(signature)
+        form.other.setChecked(True)
+        form.public.set_path(public)
+        form.main.button.click()
+        assert ended(house) == verdict
+
+
+def test_a_file_encrypted_for_a_key_is_opened_again_and_a_changed_one_is_not(house: Any, tmp_path: Path) -> None:
+    make(house, "encrypt", "aes-256", "payroll-files")
+    carry_out(house, "Make keys")
+    plain = tmp_path / "payroll.xlsx"
+    plain.write_bytes(CONTRACT)
+    form = use(house, "encrypt", "Encrypt")
+    form.content.file.set_path(plain)
+    form.bound.set_text("file 12")
+    form.main.button.click()
+    assert ended(house) == "It is encrypted"
+    sealed = save(house, "Save the encrypted file", tmp_path / "payroll.sealed")
+    for bound, verdict in (("file 12", "It is open"), ("file 13", "It cannot be opened")):
+        form = use(house, "decrypt", "Decrypt")
+        form.envelope.set_path(sealed)
+        form.bound.set_text(bound)
+        form.main.button.click()
+        assert ended(house) == verdict
+        if bound == "file 12":
+            opened = save(house, "Save what was inside", tmp_path / "opened.xlsx")
+            assert opened.read_bytes() == CONTRACT
+
+
+def test_a_key_is_taken_out_destroyed_and_brought_in_again(house: Any, tmp_path: Path) -> None:
+    make(house, "wrap", "aes-256", "backup-wrapping")
+    carry_out(house, "Make keys")
+    make(house, "sign", "ec-p256", "partner-signing", may_leave=True)
+    carry_out(house, "Make keys")
+
+    house.console.go("keys")
+    partner = next(key for key in listed(house, 2) if key.label == "partner-signing")
+    house.page.opened.emit(partner)
+    house.page.wrap.click()
+    house.wait("Take “partner-signing” out, wrapped")
+    press(house, "Check it")
+    house.wait("Check and confirm").main.button.click()
+    carry_out(house, "Let a key out, wrapped")
+    wrapped = save(house, "Save the wrapped key", tmp_path / "partner.kwp")
+
+    house.console.go("keys")
+    listed(house, 2)
+    house.page.opened.emit(partner)
+    house.page.end.click()
+    page = house.wait("Destroy “partner-signing”")
+    page.word.control.setText("destroy")
+    page.main.button.click()
+    carry_out(house, "Destroy a key")
+
+    house.console.go("keys")
+    keys = house.wait("Keys")
+    house.qtbot.waitUntil(keys.bring.isVisible, timeout=20_000)
+    keys.bring.click()
+    page = house.wait("Bring a wrapped key in")
+    page.file.set_path(wrapped)
+    house.choose(page.kind.control, "ec-p256")
+    page.name.set_text("partner-again")
+    press(house, "Check it")
+    house.wait("Check and confirm").main.button.click()
+    carry_out(house, "Take a wrapped key in")
+    house.console.go("keys")
+    states = {key.label: key.state for key in listed(house, 3)}
+    assert states == {"backup-wrapping": "active", "partner-signing": "destroyed", "partner-again": "active"}
+
+
+def test_one_custodian_declines_and_nothing_is_made(house: Any) -> None:
+    make(house, "sign", "ec-p384", "unwanted")
+    page = house.wait("Make keys")
+    decide(house, "a.turing")
+    decide(house, "g.hopper", yes=False)
+    decide(house, "e.noether", yes=False)
+    house.qtbot.waitUntil(lambda: page.order.state is OrderState.DECLINED, timeout=20_000)
+    assert "Not this year." in house.words()
+    assert not page.run.isVisible()
+    house.console.go("keys")
+    house.qtbot.waitUntil(lambda: "No key yet" in house.words(), timeout=20_000)
