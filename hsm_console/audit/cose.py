@@ -1,9 +1,11 @@
 """Receipts as COSE (RFC 9052): a COSE_Sign1 over the Merkle root with an RFC 9942 inclusion proof.
 
-protected    {1: algorithm, 4: key id, 15: {1: origin, 6: seconds}, 395: 1 (RFC9162_SHA256)}
+protected    {1: algorithm, 4: key id, 15: {1: origin, 6: seconds, "size": size}, 395: 1 (RFC9162_SHA256)}
 unprotected  {396: {-1: [inclusion proof]}, "entry": zlib of the entry's bytes | "leaf": its leaf hash}
 algorithm    -19 (Ed25519, RFC 9864), or -9 (ESP256) where the log key is ECDSA on P-256
 payload      nil: the root is detached; a verifier computes it from entry and proof
+
+The size stands among the signed claims too: many sizes give a proof the same path, and a root does not tell them apart.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ _SIGN1 = b"\xd2"  # CBOR tag 18: COSE_Sign1
 _ALGORITHMS = {TIMED_ED25519: -19, ECDSA: -9}  # RFC 9864: Ed25519, ESP256
 _HALF = 32  # COSE has r and s of P-256 side by side (RFC 9053 2.1), the token gives DER
 _ALG, _KID, _CWT, _VDS, _VDP = 1, 4, 15, 395, 396
-_ISSUER, _ISSUED_AT = 1, 6  # CWT claims (RFC 8392)
+_ISSUER, _ISSUED_AT, _SIZE = 1, 6, "size"  # CWT claims (RFC 8392); the size is ours
 _RFC9162_SHA256 = 1
 _INCLUSION = -1
 
@@ -48,11 +50,11 @@ class CoseReceipt(msgspec.Struct, frozen=True):
     body: bytes
 
 
-def protected_header(vkey: Vkey, seconds: int) -> bytes:
+def protected_header(vkey: Vkey, seconds: int, size: int) -> bytes:
     header = {
         _ALG: _ALGORITHMS[vkey.kind],
         _KID: vkey.key_id,
-        _CWT: {_ISSUER: vkey.name, _ISSUED_AT: seconds},
+        _CWT: {_ISSUER: vkey.name, _ISSUED_AT: seconds, _SIZE: size},
         _VDS: _RFC9162_SHA256,
     }
     return cbor2.dumps(header, canonical=True)
@@ -83,8 +85,10 @@ def encode(
 def verify(data: bytes, vkey: Vkey) -> CoseReceipt:
     """Verify signature and proof. Raises VerificationFailed foreign, bad-signature, bad-proof, receipt-unreadable."""
     protected, unprotected, signature = _take_apart(data)
-    origin, seconds = _read_protected(protected, vkey)
+    origin, seconds, signed_size = _read_protected(protected, vkey)
     size, index, path = _read_proof(unprotected)
+    if size != signed_size:
+        _failed("bad-proof", f"its proof is for {size} entries, its signature for {signed_size}")
     body, leaf = _read_entry(unprotected)
     root = root_from_inclusion(leaf, index, size, path)
     try:
@@ -114,7 +118,7 @@ def _take_apart(data: bytes) -> tuple[bytes, dict[Any, Any], bytes]:
     return protected, unprotected, signature
 
 
-def _read_protected(protected: bytes, vkey: Vkey) -> tuple[str, int]:
+def _read_protected(protected: bytes, vkey: Vkey) -> tuple[str, int, int]:
     header = _load(protected)
     if (
         not isinstance(header, dict)
@@ -123,11 +127,11 @@ def _read_protected(protected: bytes, vkey: Vkey) -> tuple[str, int]:
     ):
         _failed("receipt-unreadable", "it is signed in a way that this log never uses")
     claims = header.get(_CWT)
-    if not isinstance(claims, dict) or not isinstance(claims.get(_ISSUED_AT), int):
-        _failed("receipt-unreadable", "it does not say which log issued it, and when")
+    if not isinstance(claims, dict) or not all(type(claims.get(name)) is int for name in (_ISSUED_AT, _SIZE)):
+        _failed("receipt-unreadable", "it does not say which log issued it, when, and for how many entries")
     if claims.get(_ISSUER) != vkey.name or header.get(_KID) != vkey.key_id:
         _failed("foreign", f"it is of the log “{claims.get(_ISSUER)}” or of another key, not of “{vkey.name}”")
-    return vkey.name, int(claims[_ISSUED_AT])
+    return vkey.name, int(claims[_ISSUED_AT]), int(claims[_SIZE])
 
 
 def _read_proof(unprotected: dict[Any, Any]) -> tuple[int, int, tuple[bytes, ...]]:

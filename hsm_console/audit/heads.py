@@ -107,7 +107,7 @@ class Heads:
         if self._signer is None:
             return None
         vkey = signer_key(self._origin, self._signer)
-        protected = protected_header(vkey, self._seconds())
+        protected = protected_header(vkey, self._seconds(), head.size)
         signature = self._signer.sign(to_be_signed(protected, head.root))
         return head.size, RootSignature(protected, signature_of(vkey, signature))
 

@@ -293,7 +293,7 @@ def verify(tmp_path, vkey, *names, as_json=False):
 
     (tmp_path / "log.vkey").write_text(vkey.text)
     files = [tmp_path / name for name in names]
-    return cli.run(argparse.Namespace(files=files, vkey=str(tmp_path / "log.vkey"), json=as_json))
+    return cli.run(argparse.Namespace(files=files, vkey=str(tmp_path / "log.vkey"), json=as_json, root_sheet=None))
 
 
 def test_the_command_says_what_is_proven_and_what_not(key_receipt, vkey, tmp_path, capsys):
