@@ -24,7 +24,7 @@ def decapsulate(key: Any, mapper: TolerantMapper, ciphertext: bytes) -> bytes:
     """C_DecapsulateKey (PKCS #11 v3.2) into a session object, whose value is read and which is destroyed at once."""
     template = {
         Attribute.TOKEN: False,
-        Attribute.PRIVATE: False,
+        Attribute.PRIVATE: True,  # some devices know nothing else
         Attribute.SENSITIVE: False,
         Attribute.EXTRACTABLE: True,
     }

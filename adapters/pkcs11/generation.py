@@ -92,7 +92,7 @@ def derive(key: objects.Found, mapper: TolerantMapper, peer: bytes) -> bytes:
     _check_point(peer, size)
     template = {
         Attribute.TOKEN: False,
-        Attribute.PRIVATE: False,
+        Attribute.PRIVATE: True,  # some devices know nothing else
         Attribute.SENSITIVE: False,
         Attribute.EXTRACTABLE: True,
     }

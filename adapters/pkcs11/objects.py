@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from pkcs11 import Attribute, ObjectClass
+from pkcs11 import Attribute, KeyType, ObjectClass
 from pkcs11.exceptions import (
     AttributeSensitive,
     AttributeTypeInvalid,
@@ -126,9 +126,11 @@ def everything(session: Any, *, object_id: bytes = b"", label: str = "") -> list
 def attributes(handle: Any) -> KeyAttributes:
     """Attributes read back now. None where the token does not tell."""
     usage_attributes = [attribute for group in _USAGES.values() for attribute in group]
-    values = read(handle, [*_GUARDS.values(), *usage_attributes])
+    values = read(handle, [*_GUARDS.values(), *usage_attributes, A.KEY_TYPE])
     usages = tuple(usage for usage, group in _USAGES.items() if any(values.get(attribute) for attribute in group))
-    if hasattr(handle, "decapsulate_key") and Usage.DERIVE not in usages:
+    # python-pkcs11 gives that method to every key of a module that does not know CKA_DECAPSULATE
+    kem = values.get(A.KEY_TYPE) == KeyType.ML_KEM and hasattr(handle, "decapsulate_key")
+    if kem and Usage.DERIVE not in usages:
         usages = (*usages, Usage.DERIVE)
     return KeyAttributes(
         **{name: None if values.get(attr) is None else bool(values[attr]) for name, attr in _GUARDS.items()},

@@ -19,6 +19,8 @@ from hsm_console.domain.errors import ExitCode
 from hsm_console.domain.messages.people import PersonView
 from hsm_console.domain.messages.setup import Founder, FoundingProgress, FoundingSpec
 from hsm_console.domain.people import Person, Role
+from hsm_console.domain.secret import Secret
+from hsm_console.hsm import vendors
 
 SECRETS = "one JSON object of secrets on standard input instead of the terminal"
 
@@ -112,8 +114,11 @@ def _asked(directory: Path) -> FoundingSpec:
     label = ask("Label of the token", re.sub(r"[^A-Za-z0-9-]", "-", directory.name)[:32])
     options = dict(pair.split("=", 1) for pair in ask("Settings of the adapter (name=value, …), or nothing").split())
     founders = _founders(secrets)
+    fresh = vendors.initialises(adapter)
+    if not fresh:
+        sys.stderr.write("Tokens of this kind are initialised by the vendor's tool; its own PIN is asked for now.\n")
     with (
-        secrets.new("so_pin", "The security officer's PIN for the token") as so_pin,
+        secrets.new("so_pin", "The security officer's PIN for the token") if fresh else Secret("") as so_pin,
         secrets.new("pin", "The PIN that opens the token at ceremonies") as pin,
     ):
         return FoundingSpec(

@@ -34,7 +34,7 @@ from hsm_console.gateway.projections import KeyRow
 from hsm_console.gateway.station import Opener, Station
 from hsm_console.hsm.breaker import Change
 from hsm_console.hsm.pool import Priority, Status
-from hsm_console.hsm.port import Binding, DataObject, Hsm
+from hsm_console.hsm.port import Binding, DataObject, Hsm, Unsupported
 from hsm_console.policy.environment import Environment, check_token
 
 ANCHOR_SECONDS = 10.0
@@ -62,6 +62,7 @@ class Device:
         self._problem: Problem | None = None
         self._unlocked = False
         self._anchored = -1
+        self._holds_heads = True
         self._anchor_due = 0.0
         self._busy = ""
         self.recover: Callable[[], None] = lambda: None
@@ -223,7 +224,12 @@ class Device:
     def _check_head(self, hsm: Hsm) -> None:
         """The head that the token remembers must lie within this log (enemies B and D)."""
         label = anchors.head_label(self._log.chain_uid)
-        for item in hsm.read_data(anchors.APPLICATION, label):
+        try:
+            found = hsm.read_data(anchors.APPLICATION, label)
+        except Unsupported:  # this kind of device holds no data: other anchors stand for it
+            self._holds_heads = False
+            return
+        for item in found:
             head = anchors.decode_head(item.value)
             if head.size > self._log.size:
                 raise other_history(
@@ -242,11 +248,12 @@ class Device:
 
     def public_head(self) -> bytes | None:
         """The head that the token remembers, asked without a PIN (the object is public). Raises the device's errors."""
-        with self._lock:
+        with self._lock, suppress(Unsupported):
             found = self.station.hsm(Priority.SIGNING).read_data(
                 anchors.APPLICATION, anchors.head_label(self._log.chain_uid)
             )
-        return found[-1].value if found else None
+            return found[-1].value if found else None
+        return None
 
     def token_head(self) -> bytes | None:
         """The head that the token remembers, for the verifier; None while it cannot be read."""
@@ -284,7 +291,7 @@ class Device:
     def anchor(self) -> None:
         """Write the newest signed head into the token (AUDIT 5.1). Raises the device's errors."""
         size = self._log.signed_size
-        if not self._unlocked or size == self._anchored or not self._log.last_checkpoint:
+        if not self._unlocked or not self._holds_heads or size == self._anchored or not self._log.last_checkpoint:
             return
         head = parse_note(self._log.last_checkpoint).checkpoint
         value = anchors.encode_head(head, time.time_ns() // 1_000_000)

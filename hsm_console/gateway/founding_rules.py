@@ -13,6 +13,7 @@ from hsm_console.domain.messages.setup import FoundingSpec
 from hsm_console.domain.people import MAX_WORKSPACE_NAME, Person, Role, alike, is_printed_name, is_short_name
 from hsm_console.domain.secret import Secret
 from hsm_console.gateway.workspace import FILE
+from hsm_console.hsm import vendors
 from hsm_console.policy import environment as environments
 from hsm_console.policy import roles
 from hsm_console.policy.environment import Environment
@@ -31,8 +32,9 @@ def check(spec: FoundingSpec) -> Environment:
     _check_name(spec.name)
     if not LABEL.fullmatch(spec.token_label):
         raise refused("label-refused", "A token's label has 1 to 32 printable ASCII characters.", "Choose another.")
-    _check_pin(spec.so_pin, "The security officer's PIN")
     _check_pin(spec.pin, "The PIN")
+    if vendors.initialises(spec.adapter):
+        _check_pin(spec.so_pin, "The security officer's PIN")
     if spec.so_pin == spec.pin:
         raise refused("pin-too-weak", "The two PINs are the same.", "Choose two different ones.")
     if not MIN_ITERATIONS <= spec.kdf_iterations <= MAX_ITERATIONS:

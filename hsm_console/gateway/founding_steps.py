@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import os
 from collections.abc import Callable
@@ -36,8 +37,9 @@ from hsm_console.gateway import projections, seals
 from hsm_console.gateway.founding_statement import OtherSecrets, Statement
 from hsm_console.gateway.issuing import crl_days
 from hsm_console.gateway.workspace import FORMAT, Home, TokenTable, WorkspaceFile
+from hsm_console.hsm import vendors
 from hsm_console.hsm.keys import private_key
-from hsm_console.hsm.port import Binding, DataObject
+from hsm_console.hsm.port import Binding, DataObject, Unsupported
 from hsm_console.hsm.worker import HsmClient
 from hsm_console.pki import authority as ca
 from hsm_console.pki import csr, profiles
@@ -101,6 +103,11 @@ class Founding:
         info = hsm.describe()
         check_token(self._environment, simulated=info.simulated)
         began = self._home.directory / BEGAN
+        if info.initialised and not began.exists() and not vendors.initialises(self._spec.adapter):
+            with Secret(self._spec.pin) as pin:
+                hsm.log_in(pin)  # the vendor's tool has initialised it; taken names are refused when keys are made
+            write_durably(began, b"")
+            return info
         if info.initialised and not began.exists():
             raise InputError(
                 Problem(
@@ -311,13 +318,13 @@ class Founding:
         write_durably(self._home.vkey, (vkey.text + "\n").encode(), 0o644)
         log.set_signer(log_key_of.LogSigner(hsm, log_key.object_id, log_key.spki))
         note = log.checkpoint()
-        hsm.write_data(
-            DataObject(
-                application=anchors.APPLICATION,
-                label=anchors.head_label(self._statement.chain_uid),
-                value=anchors.encode_head(parse_note(note).checkpoint, self._now()),
-            )
+        head = DataObject(
+            application=anchors.APPLICATION,
+            label=anchors.head_label(self._statement.chain_uid),
+            value=anchors.encode_head(parse_note(note).checkpoint, self._now()),
         )
+        with contextlib.suppress(Unsupported):  # not every device holds data; which anchors there must be is policy
+            hsm.write_data(head)
 
     def _file(self, device: DeviceInfo) -> WorkspaceFile:
         return WorkspaceFile(

@@ -28,5 +28,10 @@ def by_id() -> dict[str, dict[str, Any]]:
     return {fields["id"]: fields for fields in map(read, names())}
 
 
+def initialises(adapter: str) -> bool:
+    """Whether the console initialises tokens of this kind itself; others come initialised, by the vendor's tool."""
+    return bool(by_id().get(adapter, {"can_initialise": True}).get("can_initialise", False))
+
+
 def _folder() -> Traversable:
     return resources.files("resources").joinpath("vendors")

@@ -82,6 +82,7 @@ def test_what_is_offered_is_made_guarded_and_used(token: HsmClient, house: Any) 
                 verified(load_der_public_key(key.spki), signature, b"message")
         shown = key.attributes
         assert (shown.token, shown.private, shown.sensitive, shown.extractable) == (True, True, True, False)
+        assert shown.usages == ((Usage.ENCRYPT,) if algorithm is Algorithm.AES_256 else (Usage.SIGN,))
         assert token.find(object_id=key.object_id) == (key,)
         assert token.destroy(key.object_id) == (2 if algorithm.is_pair else 1)
 
