@@ -1,22 +1,30 @@
 """What a log goes through in its life besides being written: sealed values, redaction, segments, pruning, further keys.
 
 Beside forge.py, for the same logs. The keys here are for tests only and are public by being here.
+`python tests/golden/kept.py` writes tests/golden/kept anew. Salts and the segment's file key are random: it is another
+log each time, so do it only when the format changes.
 """
 
 from __future__ import annotations
 
 import base64
 import contextlib
+import json
+import shutil
 import sqlite3
+import sys
+import tempfile
 from pathlib import Path
 from types import ModuleType
 
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pyrage import x25519
 
 from hsm_console.audit import seal, segment
+from hsm_console.audit.checkpoint import cosign
 from hsm_console.audit.log import AuditLog
 from hsm_console.audit.sealable import CLASSES
 from hsm_console.audit.vkey import ML_DSA_44, Vkey
@@ -97,3 +105,78 @@ def prune(forge: ModuleType, log: AuditLog, made: list[e.LogRotated], first: int
         order_id="o-2", first=first, below=below, fingerprint=log.read(below - 1).fingerprint, segments=files
     )
     log.append([forge.draft(event, forge.GRACE)])
+
+
+# -- the golden log of all this ------------------------------------------------------------------------------------
+
+GOLDEN = Path(__file__).parent / "kept"
+WITNESS = "witness.example.org/w1"
+_WITNESS_KEY = Ed25519PrivateKey.from_private_bytes(b"golden witness, for tests only!!")
+
+
+def witness_vkey() -> Vkey:
+    return Vkey(WITNESS, _WITNESS_KEY.public_key().public_bytes_raw())
+
+
+def make(forge: ModuleType, folder: Path) -> dict[str, object]:
+    """A log of about 290 entries with one segment, pruned; sealed and erased values; two signatures and a witness."""
+    clock = forge.FixedClock()
+    log = forge.new_log(folder, clock)
+    log.append([forge.start()])
+    log.set_signer(forge.Signer())
+    log.checkpoint()
+    sign_beside(log)
+    log.append([forge.unlocked()])
+    begin_sealing(forge, log)
+    log.append([forge.view(number) for number in range(262 - log.size)])
+    log.append([pause(forge, "lunch"), pause(forge, "a visitor")])
+    change_data_key(forge, log, log.sealer)
+    log.append([pause(forge, "tea")])
+    redact(forge, log, rows(log.path)[-2:])
+    head = log.checkpoint()
+    note = cosign(head, clock.time_ms // 1000, witness_vkey(), _WITNESS_KEY.sign)
+    size, root = head.split("\n")[1:3]
+    signed = e.HeadCosigned(
+        witness=WITNESS,
+        key=witness_vkey().text,
+        size=int(size),
+        root=base64.b64decode(root).hex(),
+        signed_ms=clock.time_ms,
+        note=head + note,
+    )
+    log.append([forge.draft(signed)])
+    prune(forge, log, [rotate(forge, log, 0)])
+    log.append([forge.stop()])
+    log.checkpoint()
+    found = {
+        "vkey": forge.Signer().vkey().text,
+        "ml_dsa_44": PostQuantum().vkey(forge.ORIGIN).text,
+        "witness": witness_vkey().text,
+        "cosigned": head + note,
+        "size": log.size,
+        "root": log.root().hex(),
+        "checkpoint": log.last_checkpoint,
+        "pruned": [2, SEGMENT],
+        "sealed": sum(seq >= SEGMENT for _, seq in rows(log.path)),
+        "auditor": str(AUDITOR),
+    }
+    log.close()
+    return found
+
+
+def main() -> int:
+    sys.path.insert(0, str(Path(__file__).parent))
+    import forge
+
+    with tempfile.TemporaryDirectory() as name:
+        found = make(forge, Path(name))
+        shutil.rmtree(GOLDEN, ignore_errors=True)
+        (GOLDEN / "segments").mkdir(parents=True)
+        for item in ("audit.db", f"segments/{segment.name_of(0)}"):
+            shutil.copyfile(Path(name) / item, GOLDEN / item)
+        (GOLDEN / "kept.json").write_text(json.dumps(found, indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

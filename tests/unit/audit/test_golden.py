@@ -3,11 +3,17 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
-from hsm_console.audit.checkpoint import parse_vkey
+import pytest
+
+from hsm_console.audit import segment
+from hsm_console.audit.checkpoint import parse_note, parse_vkey, verify_line
 from hsm_console.audit.findings import Word
 from hsm_console.audit.log import AuditLog
+from hsm_console.audit.segment_check import verify_segment
 from hsm_console.audit.verify import verify_workspace
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -46,3 +52,37 @@ def test_the_second_verifier_is_one_page_and_stands_alone():
 def test_the_format_page_explains_every_word():
     page = (DOCS / "audit-format.md").read_text()
     assert all(word.value in page for word in Word)
+
+
+@pytest.fixture
+def facts():
+    return json.loads((GOLDEN / "kept" / "kept.json").read_text())
+
+
+def test_the_golden_log_of_what_is_kept_verifies_by_both(facts, tmp_path):
+    report = verify_workspace(GOLDEN / "kept", parse_vkey(facts["vkey"]))
+    assert report.findings == ()
+    assert (report.entries, report.root) == (facts["size"], facts["root"])
+    assert f" sealed={facts['sealed']} redacted=2 pruned=254 " in report.line
+    (tmp_path / "log.vkey").write_text(facts["vkey"])
+    command = [sys.executable, "-I", DOCS / "verify.py", GOLDEN / "kept" / "audit.db", tmp_path / "log.vkey"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.partition(" ")[0]) == (0, "OK")
+
+
+def test_the_golden_heads_carry_the_signatures_that_they_tell_of(facts):
+    log, other, witness = (parse_vkey(facts[name]) for name in ("vkey", "ml_dsa_44", "witness"))
+    for text in (facts["checkpoint"], facts["cosigned"]):
+        note = parse_note(text)
+        by_key = {(line.name, line.key_id): line for line in note.lines}
+        for key in (log, other):
+            assert verify_line(note.body, by_key[key.name, key.key_id], key) > 0
+    assert verify_line(note.body, by_key[witness.name, witness.key_id], witness) > 0
+
+
+def test_the_golden_segment_opens_and_verifies(facts, tmp_path):
+    file = GOLDEN / "kept" / "segments" / "segment-000000.tar.age"
+    segment.unpack(file, facts["auditor"], tmp_path / "opened")
+    report = verify_segment(tmp_path / "opened", parse_vkey(facts["vkey"]))
+    assert report.findings == ()
+    assert report.entries == 256
