@@ -17,6 +17,7 @@ from hsm_console.gateway.sessions import Session
 
 T = TypeVar("T")
 Act = Callable[[Recorded], tuple[ev.OperationSucceeded, T]]
+MAKING = (ev.Operation.GENERATE, ev.Operation.UNWRAP, ev.Operation.DESTROY)
 Expect = Callable[[sqlite3.Connection], None]
 
 
@@ -47,6 +48,10 @@ def perform(
         if core.device.unlocked or not on_device or error.problem.code not in DOWN:
             conclude(core, session, announced, failure(announced, error), critical=critical)
         raise
+    except Exception as bug:
+        if intent.operation not in MAKING:  # of those the token knows what became of them; it is asked at an unlock
+            conclude(core, session, announced, _bug(announced, bug), critical=critical)
+        raise
     if on_device and not event.device:
         event = msgspec.structs.replace(event, device=core.device.served_by())
     return conclude(core, session, announced, event, critical=critical), made
@@ -59,6 +64,13 @@ def conclude(
     draft = Draft(event=event, actor=session.actor, correlation=announced.correlation, critical=critical)
     (recorded,) = core.log.append([placed(draft, session)])
     return recorded
+
+
+def _bug(announced: Recorded, bug: Exception) -> ev.OperationFailed:
+    intent = announced.event
+    assert isinstance(intent, ev.OperationIntended)  # noqa: S101 - it was made above
+    text = f"The gateway failed ({type(bug).__name__}); nothing was given out."
+    return ev.OperationFailed(intent=announced.seq, operation=intent.operation, code="gateway-bug", text=text)
 
 
 def failure(announced: Recorded, error: ConsoleError) -> ev.OperationFailed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -67,8 +68,10 @@ def reserved(gateway: Any, purpose: str) -> str:
 
 
 def events(gateway: Any, since: int) -> list[Any]:
+    """What was recorded, without what the console noticed by itself meanwhile."""
     log = gateway.core.log
-    return [log.read(seq).event for seq in range(since, log.size)]
+    found = (log.read(seq).event for seq in range(since, log.size))
+    return [event for event in found if not isinstance(event, ev.AlertRaised | ev.Heartbeat | ev.LogChecked)]
 
 
 def kinds(gateway: Any, since: int) -> list[str]:
@@ -193,7 +196,7 @@ def test_a_locked_device_is_told_before_anything_is_announced(spied: Any, helper
         lambda: work.sign(ada, key, M.ECDSA_SHA256, b"m"), lambda: work.random(ada, 32), lambda: work.offers(ada)
     ):  # fmt: skip
         assert helpers["refusal"](call) == "device-locked"
-    assert gateway.core.log.size == size
+    assert kinds(gateway, size) == []
     wish = msg.VerifyRequest(mechanism=M.ECDSA_SHA256, data=b"m", signature=signature, key_id=key)
     assert work.verify(ada, wish).label  # needs no device, and is recorded
     assert kinds(gateway, size) == ["operation-intended", "operation-succeeded"]
@@ -259,6 +262,44 @@ def test_a_device_that_ends_in_the_middle_leaves_the_intent_open(spied: Any, hel
     last = [event for event in events(gateway, 0) if isinstance(event, ev.OperationInterrupted)]
     assert [(event.operation.value, event.found) for event in last] == [("sign", "not-done")]
     assert work.sign(ada, key, M.ECDSA_SHA256, b"m").signature
+
+
+def test_a_bug_in_the_gateway_ends_the_intent_and_gives_nothing_out(
+    spied: Any, helpers: Helpers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway, _, house = spied
+    ada = house.admin()
+    key = make(gateway, A.EC_P256, U.SIGN)
+
+    def broken(*_: Any) -> str:
+        raise RuntimeError("not meant to happen")
+
+    monkeypatch.setattr("hsm_console.gateway.services.second.verify", broken)
+    size = gateway.core.log.size
+    assert helpers["refusal"](lambda: work.sign(ada, key, M.ECDSA_SHA256, b"m")) == "gateway-bug"
+    outcome = events(gateway, size)[1]
+    assert (outcome.code, "not meant" in outcome.text) == ("gateway-bug", False)
+
+
+def test_many_who_sign_at_once_each_get_their_own(spied: Any) -> None:
+    gateway, _, house = spied
+    house.admin()
+    keys = [make(gateway, A.EC_P256, U.SIGN, f"key {n}") for n in range(3)]
+    sessions = [house.be(uid) for uid in ("ada", "hedy", "both")]
+    size = gateway.core.log.size
+
+    def sign(number: int) -> tuple[int, msg.SignReply]:
+        session, key = sessions[number % 3], keys[(number // 3) % 3]
+        return number, work.sign(session, key, M.ECDSA_SHA256, f"message {number}".encode())
+
+    with ThreadPoolExecutor(6) as pool:
+        replies = dict(pool.map(sign, range(36)))
+    for number, reply in replies.items():
+        spki = public(gateway, keys[(number // 3) % 3])
+        spki.verify(reply.signature, f"message {number}".encode(), ec.ECDSA(SHA256()))
+    assert len({reply.entry for reply in replies.values()}) == 36
+    told = [event for event in events(gateway, size) if isinstance(event, ev.OperationSucceeded)]
+    assert len({event.intent for event in told}) == 36
 
 
 # -- envelopes ----------------------------------------------------------------------------------------------------
@@ -348,10 +389,11 @@ def test_each_kind_of_key_signs_and_is_verified_elsewhere(
     for mechanism in mechanisms:
         size = gateway.core.log.size
         reply = work.sign(ada, key, mechanism, b"the contract", "contract.pdf")
-        intent, outcome = (gateway.core.shown(gateway.core.log.read(seq)).event for seq in (size, size + 1))
+        outcome = gateway.core.log.read(reply.entry).event
+        intent = gateway.core.shown(gateway.core.log.read(outcome.intent)).event
         assert intent.input_name == "contract.pdf"
         assert intent.input_sha256 == hashlib.sha256(b"the contract").hexdigest()
-        assert (outcome.intent, reply.entry) == (size, size + 1)
+        assert size <= outcome.intent < reply.entry
         assert outcome.output_sha256 == hashlib.sha256(reply.signature).hexdigest()
         assert reply.verified_by
         assert reply.custody is (Custody.SOFTWARE_WRAPPED if algorithm.is_slh_dsa else Custody.DEVICE)
