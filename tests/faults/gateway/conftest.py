@@ -101,7 +101,7 @@ def keys_and_intents(workspace: Path, pin: str) -> None:
     assert all(intent.ended >= 0 for intent in intents(workspace))
     with HsmClient(home.binding(home.load())) as hsm:
         hsm.log_in(Secret(pin))
-        keys = [key for key in hsm.find() if not key.label.startswith(("authority ", "log "))]
+        keys = [key for key in hsm.find() if not key.label.startswith(("authority ", "log ", "seal "))]
     assert {key.object_id.hex() for key in keys} <= announced
     succeeded = [i for i in intents(workspace) if i.ending == "operation-succeeded"]
     assert len(keys) == sum(i.event.operation.value == "generate" for i in succeeded)
