@@ -8,7 +8,7 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QCheckBox, QComboBox, QLineEdit
 
 from hsm_console.domain import batches
-from hsm_console.domain.keys import Custody, Usage
+from hsm_console.domain.keys import Algorithm, Custody, Usage
 from hsm_console.domain.messages.work import KeyOffer
 from ui import texts
 from ui.keys import words
@@ -19,6 +19,7 @@ from ui.widgets.field import choice, line
 from ui.widgets.fold import technical
 
 MOST = 1000
+USUAL = (Algorithm.EC_P384, Algorithm.AES_256, Algorithm.RSA_4096)  # what is chosen when nobody has chosen yet
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}")
 
 
@@ -64,8 +65,9 @@ class MakePage(Page):
                 field.control.textChanged.connect(lambda _text: self._tell())
         self._kinds()
         kinds = _combo(self.kind)
-        at = next((i for i in range(kinds.count()) if kinds.itemData(i).algorithm == values.get("algorithm")), 0)
-        kinds.setCurrentIndex(at)
+        at = next((i for i in range(kinds.count()) if kinds.itemData(i).algorithm == values.get("algorithm")), -1)
+        if at >= 0:
+            kinds.setCurrentIndex(at)
         self._tell()
 
     def _kinds(self) -> None:
@@ -75,6 +77,9 @@ class MakePage(Page):
         for offer in self._offers:
             if purpose in offer.usages:
                 combo.addItem(texts.algorithm(offer.algorithm.value), offer)
+        fitting = [combo.itemData(n).algorithm for n in range(combo.count())]
+        usual = next((name for name in USUAL if name in fitting), None)
+        combo.setCurrentIndex(fitting.index(usual) if usual is not None else 0)
         self._tell()
 
     def _tell(self) -> None:

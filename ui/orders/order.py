@@ -198,6 +198,8 @@ def _sentence(order: OrderView) -> str:
     if order.state is OrderState.OPEN and order.may_decide:
         return tr("It waits for your decision.")
     if order.state is OrderState.OPEN:
+        if order.needed == 1:
+            return tr("It waits until one person has approved it. Nothing has been done yet.")
         return tr("It waits until {n} people have approved it. Nothing has been done yet.", n=order.needed)
     if order.state is OrderState.READY and not order.may_run:
         return tr("It is approved. {who} or an administrator carries it out.", who=order.opened_name)

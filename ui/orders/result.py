@@ -57,7 +57,8 @@ class Result(QWidget):
 def _facts(order: OrderView, labels: dict[str, str]) -> list[tuple[str, str]]:
     """A list of many values is shown one below the other, and cut where a page would not hold it."""
     found = []
-    for name, text in order.result.items():
+    for name in words.results(order.result):
+        text = order.result[name]
         whole = words.value(name, text, labels)
         parts = [part.strip() for part in text.split(",")] if "," in text else [whole]
         shown = "\n".join(parts[:_LISTED])

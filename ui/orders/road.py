@@ -167,6 +167,8 @@ class OrderRoad(Road):
         here = self._session.greeting.person
         seat = Seat(role=page.order.role, uid=here.uid if own else "", name=here.name if own else "")
         up = StepUpPage((seat,), tr("For: {why}", why=page.order.title), self._desk.credentials)
+        if not own:
+            up.first = up.credential  # who steps up says first who she is
         up.left.connect(self._window.back_to_bottom)
 
         def proved(path: object, secret: object) -> None:

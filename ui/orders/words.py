@@ -48,6 +48,8 @@ def name(parameter: str) -> str:
         "sha256": tr("SHA-256 of the wrapped key"),
         "wrapped": tr("The wrapped key"),
         "made": tr("Keys made"),
+        "first": tr("The first of them"),
+        "last": tr("The last of them"),
         "device": tr("Module"),
         "recipient": tr("For whom"),
         "below": tr("Entries below"),
@@ -85,6 +87,11 @@ def value(parameter: str, text: str, labels: dict[str, str]) -> str:
     if parameter in ("key", "under"):
         return texts.grouped(text)
     return text if len(text) <= _LONG else tr("{n} characters; they stand in the technical details", n=len(text))
+
+
+def results(found: dict[str, str]) -> list[str]:
+    """Names of results in the order in which people read them: how many, then which."""
+    return sorted(found, key=lambda name: (name not in ("made", "copied"), name == "entry"))
 
 
 def values(parameters: dict[str, str], labels: dict[str, str]) -> list[tuple[str, str]]:

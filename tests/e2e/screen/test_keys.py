@@ -225,6 +225,23 @@ def test_a_key_is_taken_out_destroyed_and_brought_in_again(house: Any, tmp_path:
     assert states == {"backup-wrapping": "active", "partner-signing": "destroyed", "partner-again": "active"}
 
 
+def test_a_batch_is_stopped_and_goes_on_and_nothing_is_made_twice(house: Any) -> None:
+    make(house, "sign", "ed25519", "sensor-{nnn}", 60)
+    page = house.wait("Make keys")
+    decide(house, "a.turing")
+    decide(house, "g.hopper")
+    press(house, "Carry it out")
+    house.qtbot.waitUntil(lambda: page.order.done >= 2 or page.order.state is OrderState.DONE, timeout=STATE_MS)
+    press(house, "Stop it")
+    house.qtbot.waitUntil(lambda: page.order.state is OrderState.STOPPED, timeout=STATE_MS)
+    made = int(page.order.result["made"].split()[0])
+    assert 0 < made < 60
+    press(house, "Go on")
+    house.qtbot.waitUntil(lambda: page.order.state is OrderState.DONE, timeout=2 * STATE_MS)
+    house.console.go("keys")
+    assert len({key.label for key in listed(house, 60)}) == 60
+
+
 def test_one_custodian_declines_and_nothing_is_made(house: Any) -> None:
     make(house, "sign", "ec-p384", "unwanted")
     page = house.wait("Make keys")
