@@ -153,3 +153,39 @@ def test_the_development_rules_seal_documents_and_leave_people_readable(plain: P
         assert "letter.txt" not in text
         assert "Ada Lovelace" in text
         assert verified(house).line.count("sealed=") == 1
+
+
+def test_state_from_the_sealed_log_is_the_state_from_the_plain_one(sealed: Any) -> None:
+    """The tables are the fold over the entries as they stand; with values put in they are the fold over plain ones."""
+    from hsm_console.ceremony import fold
+    from hsm_console.gateway import compose, projections
+
+    admin = unlocked(sealed)
+    view = sealed.until(admin, sealed.open(admin), "receipt")
+    sealed.stack.close()
+    with contextlib.ExitStack() as undo:
+        core = compose.prepare(sealed.workspace, undo)
+        core.device.recover = core.seals.unlocked
+        core.device.unlock(None, Secret(flows.PIN))
+        with core.reading() as conn:
+            table = projections.ceremony(conn, view.id)
+            rows = conn.execute("SELECT seq FROM entry_row WHERE ceremony_id = ? ORDER BY seq", (view.id,)).fetchall()
+        stands, plain = None, None
+        for (seq,) in rows:
+            recorded = core.log.read(seq)
+            stands, plain = fold.apply(stands, recorded), fold.apply(plain, core.shown(recorded))
+        assert stands == table
+        assert core.shown(table) == plain
+        assert stands != plain
+        assert "sealed:" not in json.dumps([seat.name for seat in plain.seats])
+        assert set(stands.done) == set(plain.done)
+
+
+def test_the_rebuilt_tables_of_a_sealed_log_are_the_same_bytes(sealed: Any) -> None:
+    from hsm_console.audit.projection import rebuild
+    from hsm_console.gateway import projections
+
+    admin = unlocked(sealed)
+    sealed.turn(admin, sealed.until(admin, sealed.open(admin), "first-document"))
+    sealed.stack.close()
+    assert set(rebuild(sealed.workspace / "audit.db", projections.projections()).values()) == {"identical"}
