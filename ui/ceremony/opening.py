@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QComboBox, QVBoxLayout
 
 from hsm_console.domain.errors import Problem
@@ -157,7 +157,9 @@ class CheckPage(Page):
         for name, title, value in items:
             change = button(tr("Change"), name=tr("Change: {what}", what=title))
             change.clicked.connect(lambda _checked=False, n=name: self.change_asked.emit(n))
-            change_line = row(pairs([(title, value)]), change, stretch_last=True)
+            said = pairs([(title, value)])
+            change_line = row(said, change, stretch_last=True)
+            change_line.setAlignment(said, Qt.AlignmentFlag.AlignVCenter)
             change_line.setStretch(0, 1)
             box.addLayout(change_line)
         box.addWidget(pairs([(tr("Digest"), script.words)]))

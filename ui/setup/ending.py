@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QProgressBar
 
 from hsm_console.domain.errors import Problem
@@ -49,7 +49,9 @@ class CheckPage(SetupPage):
         for place, title, value in items:
             change = button(tr("Change"), name=tr("Change: {what}", what=title))
             change.clicked.connect(lambda _checked=False, p=place: self.change_asked.emit(p))
-            item = row(pairs([(title, value)], first_width=150), change, stretch_last=True)
+            said = pairs([(title, value)], first_width=150)
+            item = row(said, change, stretch_last=True)
+            item.setAlignment(said, Qt.AlignmentFlag.AlignVCenter)
             item.setStretch(0, 1)
             box.addLayout(item)
         self.add(frame)
