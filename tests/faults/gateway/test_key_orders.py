@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 import pytest
 
 from hsm_console.audit.checkpoint import parse_vkey
+from hsm_console.audit.projection import rebuild
 from hsm_console.audit.verify import verify_workspace
 from hsm_console.client import device, keys, orders, work
 from hsm_console.client.session import Session
@@ -25,7 +28,9 @@ from hsm_console.domain.keys import Custody, SignMechanism
 from hsm_console.domain.messages import work as msg
 from hsm_console.domain.messages.orders import OrderState, OrderView
 from hsm_console.domain.secret import Secret
+from hsm_console.gateway import projections
 
+ROOT = Path(__file__).parents[3]
 Helpers = dict[str, Callable[..., Any]]
 
 
@@ -204,8 +209,6 @@ def test_many_keys_have_one_intent_and_a_record_each(spied: Any, one_key_each: A
     fingerprint = bytes.fromhex(gateway.core.log.read(seq).fingerprint)
     assert [each.key_id for each in made] == [object_id(fingerprint, index).hex() for index in range(12)]
     with gateway.core.reading() as conn:
-        from hsm_console.gateway import projections
-
         assert projections.open_intents(conn) == ()
 
 
@@ -364,6 +367,9 @@ def test_a_gateway_killed_in_mid_batch_goes_on_after_its_start(
     assert sorted(found) == [f"web {n:03}" for n in range(1, 41)]
     found = verify_workspace(workspace / "audit.db", parse_vkey((workspace / "log.vkey").read_text())).findings
     assert [finding.word.value for finding in found] == []
+    assert set(rebuild(workspace / "audit.db", projections.projections()).values()) == {"identical"}
+    stranger = [sys.executable, "docs/verify.py", workspace / "audit.db", workspace / "log.vkey"]
+    assert subprocess.run(stranger, cwd=ROOT, capture_output=True, check=False).returncode == 0
 
 
 # -- the other three ----------------------------------------------------------------------------------------------
