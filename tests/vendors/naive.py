@@ -192,6 +192,31 @@ def _usual_template(c: Caller) -> object:
     return c.pair()
 
 
+@rule("kms-template-as-documented")
+def _documented_template(c: Caller) -> object:
+    """What Google's manual says: an empty public template, and a label and an algorithm (P-256 with SHA-256 is 12)."""
+    name, number = ctypes.create_string_buffer(b"as-documented"), ctypes.c_ulong(12)
+    template = (_Attribute * 2)(
+        (A.LABEL, ctypes.cast(name, ctypes.c_void_p), 13),
+        (0x8001E101, ctypes.cast(ctypes.byref(number), ctypes.c_void_p), 8),
+    )
+    mechanism = (ctypes.c_ulong * 3)(0x1040, 0, 0)
+    handles = (ctypes.c_ulong * 2)()
+    listed = RawModule(c.path)._list
+    generate = ctypes.CFUNCTYPE(ctypes.c_ulong)(listed.contents.functions[59])  # C_GenerateKeyPair
+    session = ctypes.c_ulong(c.session.handle)
+    none, two = ctypes.c_ulong(0), ctypes.c_ulong(2)
+    first, second = ctypes.byref(handles), ctypes.byref(handles, 8)
+    RawModule._check("C_GenerateKeyPair", generate(session, mechanism, None, none, template, two, first, second))
+    made = list(c.session.get_objects({A.LABEL: "as-documented"}))
+    assert len(made) == 2
+    return made
+
+
+class _Attribute(ctypes.Structure):
+    _fields_ = (("type", ctypes.c_ulong), ("pValue", ctypes.c_void_p), ("ulValueLen", ctypes.c_ulong))
+
+
 @rule("no-set")
 def _new_label(c: Caller) -> object:
     c.pair(private_template={**GUARDED, A.MODIFIABLE: True})[1][A.LABEL] = "other"

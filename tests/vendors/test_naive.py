@@ -41,6 +41,7 @@ ANSWERS: dict[str, dict[str, str]] = {
     "nshield": {"no-login": "CKR_USER_TYPE_INVALID"},
     "kmsp11": {
         "kms-template": INCONSISTENT,
+        "kms-template-as-documented": "OK",
         "random-8-1024": "CKR_ARGUMENTS_BAD",
         "no-create": UNSUPPORTED,
         "no-digest": UNSUPPORTED,
