@@ -34,6 +34,8 @@ MAKE_FIVE = {
     "usages": "sign",
     "extractable": "no",
 }
+FIVE = ("Make 5 keys “invoice-signing-01” to “invoice-signing-05” (Elliptic curve P-384) to sign, never leaving the "
+        "module.")  # fmt: skip
 FULL = Problem(
     code="device-full",
     what="The module has no room for another key.",
@@ -125,7 +127,7 @@ def vote(uid: str, decision: Decision = Decision.APPROVE, because: str = "") -> 
 def order(state: OrderState = OrderState.OPEN, **more: Any) -> OrderView:
     base: dict[str, Any] = {
         "id": "generate-keys-1f2e3d4c", "action": GENERATE_KEYS, "title": "Make keys", "parameters": MAKE_FIVE,
-        "summary": "Make 5 keys of the kind ec-p384 called invoice-signing-{nn}, for signing.", "state": state,
+        "summary": FIVE, "state": state,
         "role": Role.CUSTODIAN, "needed": 2, "of": 3, "votes": (), "opened_by": "c.babbage",
         "opened_name": "Charlotte Babbage", "opened_ms": s.NOW, "entry": 58,
     }  # fmt: skip
@@ -141,7 +143,7 @@ def orders() -> list[OrderView]:
     return [
         order(votes=(vote("a.turing"),), may_decide=True),
         order(OrderState.RUNNING, id="b", done=212, total=1000, votes=both(), may_stop=True,
-              summary="Make 1000 keys of the kind ed25519 called sensor-{nnnn}, for signing."),
+              summary="Make 1000 keys “sensor-0001” to “sensor-1000” (Ed25519) to sign."),
         order(OrderState.INTERRUPTED, id="c", votes=both(), may_run=True),
         order(OrderState.DONE, id="d", votes=both(), result={"made": "5", "entry": "77"}),
         order(OrderState.DECLINED, id="e", title="Destroy a key", summary="Destroy “archive-sealing-2019”.", **destroy),
@@ -259,7 +261,7 @@ def _orders() -> dict[str, Callable[[], Any]]:
         page.check.click()
         return page
 
-    made = {"made": "5", "keys": ", ".join(f"invoice-signing-0{n}" for n in range(1, 6)), "entry": "77"}
+    made = {"first": "invoice-signing-01", "last": "invoice-signing-05", "made": "5 of 5"}
     labels = {"a1" * 16: "archive-sealing-2019"}
     destroy = {"action": DESTROY_KEY, "title": "Destroy a key", "irreversible": True, "votes": both(),
                "summary": "Destroy the key “archive-sealing-2019”.", "parameters": {"key": "a1" * 16}}  # fmt: skip
@@ -273,7 +275,14 @@ def _orders() -> dict[str, Callable[[], Any]]:
         "order-open": lambda: OrderPage(order(votes=(vote("a.turing"),), may_decide=True)),
         "order-ready": lambda: OrderPage(order(OrderState.READY, votes=both(), may_run=True, may_withdraw=True)),
         "order-running": lambda: OrderPage(order(OrderState.RUNNING, votes=both(), done=3, total=5, may_stop=True)),
-        "order-stopped": lambda: OrderPage(order(OrderState.STOPPED, votes=both(), may_run=True, result={"made": "3"})),
+        "order-stopped": lambda: OrderPage(
+            order(
+                OrderState.STOPPED,
+                votes=both(),
+                may_run=True,
+                result={"made": "3 of 5", "first": "invoice-signing-01", "last": "invoice-signing-03"},
+            )
+        ),
         "order-done": lambda: OrderPage(order(OrderState.DONE, votes=both(), result=made)),
         "order-failed": lambda: OrderPage(order(OrderState.FAILED, votes=both(), problem=FULL)),
         "order-declined": lambda: OrderPage(order(OrderState.DECLINED, votes=(vote("a.turing"), no))),
