@@ -29,28 +29,33 @@ from hsm_console.hsm.pool import Priority
 from hsm_console.hsm.port import unsupported
 
 
-def summary(given: dict[str, str]) -> str:
-    """The sentence that is signed."""
-    wanted = key_parameters.batch(given)
-    names = wanted.names()
-    what = f"Make the key “{names[0]}”" if len(names) == 1 else f"Make {len(names)} keys “{names[0]}” to “{names[-1]}”"
-    uses = " and ".join(usage.value for usage in wanted.usages)
-    leave = "may leave the module under a wrapping key" if wanted.extractable else "never leaving the module"
-    return f"{what} ({title(wanted.algorithm)}) to {uses}, {leave}."
-
-
 class Batches:
     """Carries out the order generate-keys."""
 
     def __init__(self, core: Core) -> None:
         self._core = core
 
+    def summary(self, given: dict[str, str]) -> str:
+        """The sentence that is signed. That a key would be a software key is said in it."""
+        wanted = key_parameters.batch(given)
+        names = wanted.names()
+        what = f"the key “{names[0]}”" if len(names) == 1 else f"{len(names)} keys “{names[0]}” to “{names[-1]}”"
+        uses = " and ".join(usage.value for usage in wanted.usages)
+        leave = "may leave the module under a wrapping key" if wanted.extractable else "never leaving the module"
+        if self._is_software(wanted):
+            leave = "as software keys: stored wrapped under a key of the module, used in the driver's memory"
+        return f"Make {what} ({title(wanted.algorithm)}) to {uses}, {leave}."
+
+    def _is_software(self, wanted: Batch) -> bool:
+        info = self._core.device.info
+        return info is not None and wanted.algorithm in info.software_algorithms
+
     def check(self, given: dict[str, str], session: Session) -> None:  # noqa: ARG002
         """Raises InputError `order-parameters`, Unsupported when the device is known and does not make such keys."""
         wanted, info = key_parameters.batch(given), self._core.device.info
         if info is None:
             return
-        software = wanted.algorithm in info.software_algorithms
+        software = self._is_software(wanted)
         if not software and wanted.algorithm not in info.algorithms:
             raise unsupported(wanted.algorithm.value, "no key of this kind can be made here")
         if software and wanted.extractable:

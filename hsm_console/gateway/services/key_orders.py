@@ -53,7 +53,7 @@ class KeyOrders:
                 parameters=told[msg.GENERATE_KEYS],
                 check=self._batches.check,
                 check_new=self._batches.check_names,
-                summary=key_batches.summary,
+                summary=self._batches.summary,
                 run=self._batches.run,
                 optional=("count", "usages", "extractable"),
             ),

@@ -395,7 +395,9 @@ def test_a_destroyed_key_is_gone_and_its_signatures_still_verify(spied: Any, hel
 def test_a_software_key_is_labelled_as_such_everywhere(spied: Any) -> None:
     gateway, _, house = spied
     ada = house.admin()
-    make(house, ada, algorithm="slh-dsa-sha2-128f", label="slow")
+    order = make(house, ada, algorithm="slh-dsa-sha2-128f", label="slow")
+    assert "as software keys" in order.summary  # it is what the custodians signed
+    assert "never leaving the module" in make(house, ada, label="quick").summary
     name = key_id(ada, "slow")
     detail = work.detail(ada, name)
     assert detail.custody is Custody.SOFTWARE_WRAPPED
