@@ -46,7 +46,8 @@ def page(report: Report, size: str = "A4") -> bytes:
     sheet.heading("What this report is, and what it is not")
     sheet.text(report.disclaimer)
     sheet.text(report.scope)
-    sheet.new_page()
+    sheet.room(180)
+    sheet.heading("The answers in full")
     for answer in report.answers:
         _answer(sheet, answer)
     _population(sheet, report.population, digest)
