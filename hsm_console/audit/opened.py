@@ -24,6 +24,8 @@ from hsm_console.domain.errors import VerificationFailed
 ERASED = "(erased)"
 ALTERED = "(altered)"
 _MOST_KEPT = 4096
+_ENCODER = msgspec.json.Encoder()
+_SEALED = re.compile(MARKER.pattern.encode())
 T = TypeVar("T")
 Borrow = Callable[[], AbstractContextManager[sqlite3.Connection]]
 Unwrap = Callable[[str, bytes, str], DataKey]
@@ -98,6 +100,12 @@ class Opener:
         """The text with every value that can be opened."""
         return MARKER.sub(lambda found: self._value(found[1]), text) if MARK in text else text
 
+    def json(self, body: bytes) -> bytes:
+        """JSON with every value that can be opened, each written as JSON writes it."""
+        if MARK.encode() not in body:
+            return body
+        return _SEALED.sub(lambda found: _ENCODER.encode(self._value(found[1].decode()))[1:-1], body)
+
     def struct(self, value: T) -> T:
         """A struct, as it would be had nothing been sealed. Members that are no text keep their place."""
         if not has_sealed(value):
@@ -163,10 +171,6 @@ class Opener:
             if self._unwrap is unwrap:
                 self._keys[uid] = key
         return key
-
-
-_ENCODER = msgspec.json.Encoder()
-_SEALED = re.compile(MARKER.pattern.encode())
 
 
 def has_sealed(value: Any) -> bool:

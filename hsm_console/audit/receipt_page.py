@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -45,11 +46,13 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     size: str = "A4"
 
 
-def page(receipt: Receipt, vkey: Vkey, setting: Setting) -> bytes:
+def page(receipt: Receipt, vkey: Vkey, setting: Setting, shown: Callable[[Recorded], Recorded] | None = None) -> bytes:
     """The PDF page. The receipt is verified before, and the drawn page is read back after (where pdftoppm is
     installed). Raises as `receipt.verify`, and VerificationFailed qr-unreadable."""
     proven = verify(receipt, vkey)
     recorded = proven.recorded
+    if recorded is not None and shown is not None:
+        recorded = shown(recorded)
     simulated = setting.simulated or proven.simulated
     paper = Paper(
         f"Receipt for entry {proven.index}",
@@ -102,7 +105,11 @@ def _codes(picture: Path) -> tuple[Receipt, ...]:
 
 def _event(paper: Paper, recorded: Recorded, setting: Setting) -> None:
     actor = recorded.actor
-    who = f"{actor.name} ({actor.uid}), {', '.join(role.value for role in actor.roles)}" if actor else "the workstation"
+    who = (
+        f"{ocsf.name_of(recorded)} ({actor.uid}), {', '.join(role.value for role in actor.roles)}"
+        if actor
+        else "the workstation"
+    )
     utc, local = moment(recorded.time_ms, setting.zone)
     event: Any = recorded.event
     rows = [("What", ocsf.summary(recorded)), ("Who", who), ("When (UTC)", utc), ("When (local)", local)]

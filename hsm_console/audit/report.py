@@ -19,6 +19,7 @@ from hsm_console.audit.receipt import proof_text
 from hsm_console.audit.report_checks import FOLDS, Fold, Item
 from hsm_console.audit.report_period import Period, refused
 from hsm_console.audit.report_standard import Control, Standard
+from hsm_console.audit.retention import pruned_leaves
 from hsm_console.audit.source import Source, open_source
 from hsm_console.audit.tree import leaf_hash
 from hsm_console.audit.verify import Verifier
@@ -240,7 +241,7 @@ def _selects(control: Control, item: Item) -> bool:
 
 def _sample(item: Item, why: str = "") -> Sample:
     actor = item.recorded.actor
-    who = f"{actor.name} ({actor.uid})" if actor else "the workstation"
+    who = f"{ocsf.name_of(item.recorded)} ({actor.uid})" if actor else "the workstation"
     return Sample(seq=item.recorded.seq, time=item.row.time, who=who, summary=ocsf.summary(item.recorded), why=why)
 
 
@@ -269,9 +270,12 @@ class _Search:
         self.newest: tuple[int, bytes, tuple[bytes, ...]] | None = None
 
     def run(self, source: Source, stop: int, signed: int) -> None:
-        for number, (_, _, body) in enumerate(source.entries()):
+        for number, _, body in source.entries():
             if number >= stop:
                 return
+            if number > self._edge.size:
+                for leaf in pruned_leaves(source, self._edge.size, number):
+                    self._edge.push(leaf)
             if self._told is not None and number % _TOLD_EVERY == 0:
                 self._told(number, stop)
             data = body or b""

@@ -7,15 +7,31 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from hsm_console.audit import tiles
+from hsm_console.audit.source import Source
 from hsm_console.audit.store import KEEPS_ON_DELETE
 from hsm_console.domain.errors import ExitCode, Problem, VerificationFailed
 from hsm_console.domain.events import DisclosuresErased, LogPruned, Recorded
 
 KEPT = 2
 """The genesis entries say what the log is; they are never pruned."""
+
+
+def pruned_leaves(source: Source, first: int, stop: int) -> Iterator[bytes]:
+    """The leaf hashes of the entries first ≤ seq < stop that are not here, where pruning explains it: from the tiles.
+
+    Nothing comes where it cannot have been pruning; then the root does not follow either.
+    """
+    if first != KEPT or stop % tiles.WIDTH:
+        return
+    for n in range(stop // tiles.WIDTH):
+        data = source.tile(0, n)
+        if data is None:
+            return
+        yield from tiles.split(data)[max(0, first - n * tiles.WIDTH) :]
 
 
 def carry_out(conn: sqlite3.Connection, recorded: Recorded) -> None:

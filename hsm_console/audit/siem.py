@@ -15,6 +15,7 @@ from hashlib import sha256
 import msgspec
 
 from hsm_console import __version__
+from hsm_console.audit.disclosure import MARK, hide
 from hsm_console.audit.tree import leaf_hash
 from hsm_console.domain.errors import ExitCode, Problem, VerificationFailed
 
@@ -152,10 +153,13 @@ class _Entry(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_Entry)
 
 
-def row(body: bytes) -> Row:
-    """An entry's bytes as a row. Raises VerificationFailed `entry-unreadable`."""
+def row(body: bytes, shown: bytes = b"") -> Row:
+    """An entry's bytes as a row. shown: the same with values in the place of digests; the hashes are those of `body`.
+
+    Raises VerificationFailed `entry-unreadable`.
+    """
     try:
-        entry = _decoder.decode(body)
+        entry = _decoder.decode(shown or body)
     except (msgspec.DecodeError, UnicodeDecodeError) as fault:
         raise _unreadable(str(fault)) from fault
     user = entry.actor.user or _User()
@@ -170,7 +174,7 @@ def row(body: bytes) -> Row:
         status=entry.status,
         status_code=entry.status_code,
         actor_uid=user.uid,
-        actor_name=user.name or entry.actor.app_name,
+        actor_name=(hide(user.name) if MARK in user.name else user.name) or entry.actor.app_name,
         roles=" ".join(group.name for group in user.groups),
         session=entry.actor.session.uid if entry.actor.session else "",
         certificate=prints[0].value if prints else "",

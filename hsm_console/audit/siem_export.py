@@ -18,6 +18,7 @@ import msgspec
 
 from hsm_console.audit import siem, table_export, tiles
 from hsm_console.audit.checkpoint import SignedNote, parse_note
+from hsm_console.audit.retention import pruned_leaves
 from hsm_console.audit.source import Source, open_source
 from hsm_console.audit.tree import leaf_hash
 from hsm_console.domain.errors import EnvironmentFault, ExitCode, InputError, Problem, VerificationFailed
@@ -50,8 +51,21 @@ class Written(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint: str
 
 
-def export(path: Path, out: Path, form: str, *, progress: Callable[[int, int], None] = _silent) -> Written:
+def as_it_is(body: bytes) -> bytes:
+    return body
+
+
+def export(
+    path: Path,
+    out: Path,
+    form: str,
+    *,
+    progress: Callable[[int, int], None] = _silent,
+    shown: Callable[[bytes], bytes] = as_it_is,
+) -> Written:
     """Write the log at `path` in `form` (one of `FORMS`) into the new file `out`.
+
+    shown: puts values in the place of digests in an entry's JSON, for whoever may read them.
 
     Raises InputError out-exists, log-unsigned; EnvironmentFault log-missing, log-damaged, export-failed;
     VerificationFailed log-changed, note-unreadable, entry-unreadable.
@@ -66,7 +80,7 @@ def export(path: Path, out: Path, form: str, *, progress: Callable[[int, int], N
             )
         note = parse_note(newest)
         head = note.checkpoint
-        entries = _Entries(source, note, progress)
+        entries = _Entries(source, note, progress, shown)
         frame = siem.Row(
             size=str(head.size),
             root=head.root.hex(),
@@ -88,21 +102,26 @@ def export(path: Path, out: Path, form: str, *, progress: Callable[[int, int], N
 class _Entries:
     """The entries that a checkpoint covers, flat. unsigned: how many lie behind it, known when all were read."""
 
-    def __init__(self, source: Source, note: SignedNote, progress: Callable[[int, int], None]) -> None:
-        self._source, self._progress = source, progress
+    def __init__(
+        self, source: Source, note: SignedNote, progress: Callable[[int, int], None], shown: Callable[[bytes], bytes]
+    ) -> None:
+        self._source, self._progress, self._shown = source, progress, shown
         self.head = note.checkpoint
         self.unsigned = 0
 
     def rows(self) -> Iterator[siem.Row]:
         """Raises VerificationFailed log-changed at the end, unless they lead to the signed root."""
         head, edge = self.head, tiles.Edge()
-        for _, _, body in self._source.entries():
+        for seq, _, body in self._source.entries():
+            if seq > edge.size:
+                for leaf in pruned_leaves(self._source, edge.size, min(seq, head.size)):
+                    edge.push(leaf)
             if edge.size == head.size:
                 self.unsigned += 1
                 continue
             data = body or b""
             edge.push(leaf_hash(data))
-            yield siem.row(data)
+            yield siem.row(data, self._shown(data))
             if edge.size % EVERY == 0:
                 self._progress(edge.size, head.size)
         if edge.size != head.size or edge.root() != head.root:

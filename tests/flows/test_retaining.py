@@ -245,3 +245,24 @@ def test_who_may_not_read_sealed_values_is_not_told_them(house: Any) -> None:
         session = house.be(uid)
         code = refused(lambda s=session: s.raw("GET", f"/v1/audit/disclosures?entries={seq}"))
         assert code == "role-refused"
+
+
+def test_copies_and_reports_of_a_pruned_log_are_still_made(house: Any, key: tuple[str, Path], tmp_path: Path) -> None:
+    from hsm_console.audit import siem_export
+    from hsm_console.client import reporting
+
+    admin = rotated(house, key[0])
+    view = orders.open_order(admin, "prune-log", {"below": "256"})
+    approve(house, view)
+    assert carried_out(admin, view).state is OrderState.DONE
+    auditor = house.be("alan")
+    done = siem_export.export(house.workspace, tmp_path / "copy.csv", "csv")
+    assert done.size > 256
+    job = reporting.report(auditor, "pci-dss")
+    end = time.monotonic() + 90
+    while job.state in ("waiting", "running"):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+        job = reporting.job(auditor, job.id)
+    assert job.state == "done", job.problem
+    assert job.report.verified

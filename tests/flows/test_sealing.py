@@ -8,6 +8,7 @@ import json
 import shutil
 import sqlite3
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -189,3 +190,28 @@ def test_the_rebuilt_tables_of_a_sealed_log_are_the_same_bytes(sealed: Any) -> N
     sealed.turn(admin, sealed.until(admin, sealed.open(admin), "first-document"))
     sealed.stack.close()
     assert set(rebuild(sealed.workspace / "audit.db", projections.projections()).values()) == {"identical"}
+
+
+def test_copies_and_receipts_tell_values_only_to_whom_policy_lets(sealed: Any, tmp_path: Path) -> None:
+    from hsm_console.client import reporting
+
+    admin = unlocked(sealed)
+    seq = next(row.seq for row in audit.entries(admin, limit=500).rows if row.kind == "person-enrolled")
+    assert any(name in audit.make_receipt(admin, seq).title for name, _ in flows.PEOPLE.values())
+    for uid in ("joan", "grace"):
+        title = audit.make_receipt(sealed.be(uid), seq).title
+        assert not any(name in title for name, _ in flows.PEOPLE.values()), title
+    job = reporting.export(admin, "csv")
+    for _ in range(600):
+        if job.state not in ("waiting", "running"):
+            break
+        time.sleep(0.1)
+        job = reporting.job(admin, job.id)
+    assert job.state == "done", job.problem
+    path = reporting.save(admin, job.id, job.files[0], tmp_path / "copy.csv")
+    lines = path.read_text().splitlines()
+    assert any("Claude Shannon" in line for line in lines)
+    body = audit.entry(admin, 0).fingerprint
+    assert any(body in line for line in lines)
+    told = next(row.seq for row in audit.entries(admin, limit=500, who="claude").rows if row.kind == "device-unlocked")
+    assert any(audit.entry(admin, told).fingerprint in line for line in lines)  # hashes are those of the entry

@@ -93,7 +93,7 @@ class Auditing:
         """Make a receipt for an entry"""
         seq = _seq(call)
         self._core.log.body(seq)
-        return self._receipts.view(self._receipts.issue(seq, medium="screen", by=call.session))
+        return self._receipts.view(self._receipts.issue(seq, medium="screen", by=call.session), by=call.session)
 
     def receipt_file(self, call: Call) -> Raw:
         """A receipt as a file to print or to keep"""
@@ -102,7 +102,7 @@ class Auditing:
             raise refused("form-unknown", f"A receipt comes as one of {', '.join(_MEDIA)}.")
         self._core.log.body(seq)
         receipt = self._receipts.issue(seq, medium=form, by=call.session)
-        return Raw(_MEDIA[form], self._receipts.file(receipt, form), f"receipt-{seq:04d}.{form}")
+        return Raw(_MEDIA[form], self._receipts.file(receipt, form, by=call.session), f"receipt-{seq:04d}.{form}")
 
     def close(self) -> None:
         self._verification.close()

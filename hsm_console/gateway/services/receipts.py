@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hsm_console.audit import ocsf, receipt_files, receipt_page
 from hsm_console.audit import receipt as rc
+from hsm_console.audit.opened import Opener
 from hsm_console.audit.receipt import Receipt
 from hsm_console.audit.receipt_page import Setting
 from hsm_console.ceremony import minutes_pdf, script_pdf
@@ -94,8 +95,11 @@ class Receipts:
         for form in (PDF, PNG, PROOF):
             write_durably(folder / f"{stem}.{form}", self.file(receipt, form, ceremony), PUBLIC_MODE)
 
-    def file(self, receipt: Receipt, form: str, ceremony: str = "") -> bytes:
-        """A receipt as a page, as a picture of its code, or as text. Page and picture were read back before."""
+    def file(self, receipt: Receipt, form: str, ceremony: str = "", by: Session | None = None) -> bytes:
+        """A receipt as a page, as a picture of its code, or as text. Page and picture were read back before.
+
+        by: who asked; None: those who take part in the ceremony.
+        """
         if form == PDF:
             core = self._core
             setting = Setting(
@@ -104,14 +108,17 @@ class Receipts:
                 simulated=core.file.token.simulated,
                 ceremony=ceremony,
             )
-            return receipt_page.page(receipt, core.vkey, setting)
+            return receipt_page.page(receipt, core.vkey, setting, self._opener(by).struct)
         return qr.png(receipt.qr) if form == PNG else receipt.proof.encode()
 
-    def view(self, receipt: Receipt, *, files: tuple[str, ...] = ()) -> ReceiptView:
-        """What a page shows of it."""
+    def _opener(self, by: Session | None) -> Opener:
+        return self._core.opener(by) if by is not None else self._core.seals.opener
+
+    def view(self, receipt: Receipt, *, files: tuple[str, ...] = (), by: Session | None = None) -> ReceiptView:
+        """What a page shows of it. by: as in `file`."""
         proven = rc.verify(receipt, self._core.vkey)
         recorded = proven.recorded
-        title = ocsf.summary(self._core.shown(recorded)) if recorded is not None else f"Entry {proven.index}"
+        title = ocsf.summary(self._opener(by).struct(recorded)) if recorded is not None else f"Entry {proven.index}"
         return ReceiptView(
             index=proven.index,
             size=proven.head.size,

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hsm_console.audit import bundle, report_standard, siem_export
 from hsm_console.audit import report as report_
+from hsm_console.audit.opened import Opener
 from hsm_console.audit.report_period import Period, refused
 from hsm_console.domain.messages.reporting import AskExport, AskReport, ControlView, ReportView
 from hsm_console.gateway.core import Core
@@ -53,7 +54,7 @@ def report_title(wish: AskReport) -> str:
     return f"{standard.title}, {days}"
 
 
-def make(core: Core, wish: AskReport | AskExport, folder: Path, told: Told) -> Made:
+def make(core: Core, wish: AskReport | AskExport, folder: Path, told: Told, opener: Opener) -> Made:
     """Write the files of one wish into a folder of its own. Raises ConsoleError, OSError, Stopped."""
     if isinstance(wish, AskReport):
         return _report(core, wish, folder, told)
@@ -61,7 +62,11 @@ def make(core: Core, wish: AskReport | AskExport, folder: Path, told: Told) -> M
         return _bundle(core, wish.form, folder, told)
     name = f"audit-log.{_SUFFIX[wish.form]}"
     done = siem_export.export(
-        core.home.log, folder / name, wish.form, progress=lambda done, of: told(WRITING, done, of)
+        core.home.log,
+        folder / name,
+        wish.form,
+        progress=lambda done, of: told(WRITING, done, of),
+        shown=opener.json,
     )
     return Made((name,), done.size, done.root, done.unsigned)
 

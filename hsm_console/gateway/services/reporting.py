@@ -183,7 +183,8 @@ class Reporting:
         self._tell(job, state="running")
         try:
             folder.mkdir(mode=0o700, parents=True)
-            made = report_jobs.make(self._core, job.wish, folder, lambda *told: self._told(job, *told))
+            opener = self._core.opener(job.session)
+            made = report_jobs.make(self._core, job.wish, folder, lambda *told: self._told(job, *told), opener)
             self._finish(job, folder, made)
             return
         except Stopped:
@@ -207,7 +208,7 @@ class Reporting:
             receipt = self._receipts.issue(seqs[0], medium=PDF, by=job.session)
             for form in (PDF, PROOF):
                 path = folder / f"receipt-{seqs[0]:04d}.{form}"
-                path.write_bytes(self._receipts.file(receipt, form))
+                path.write_bytes(self._receipts.file(receipt, form, by=job.session))
                 files.append(_measured(path))
         except ConsoleError as error:
             problem = error.problem
