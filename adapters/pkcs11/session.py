@@ -175,7 +175,7 @@ class Sessions:
             self._module.raw.session_info(login)
         except CkrError:
             return False
-        self._work = None  # its handle means nothing; closing it would be told so
+        self._drop_work()
         return True
 
     def forget(self) -> None:

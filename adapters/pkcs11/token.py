@@ -26,7 +26,8 @@ from hsm_console.domain.secret import Secret
 from hsm_console.hsm.port import AesGcm, Binding, DataObject, Hsm, Parallel, unsupported
 
 _TELLING = 8  # so many equal bytes are no chance
-_SESSION_GONE = ("CKR_SESSION_HANDLE_INVALID", "CKR_SESSION_CLOSED")
+# The last one: a call that failed half way left its operation in the session.
+_SESSION_GONE = ("CKR_SESSION_HANDLE_INVALID", "CKR_SESSION_CLOSED", "CKR_OPERATION_ACTIVE")
 _PSS = {
     "sha256": (Mechanism.SHA256, MGF.SHA256, 32),
     "sha384": (Mechanism.SHA384, MGF.SHA384, 48),
@@ -306,14 +307,14 @@ class Pkcs11Token(Hsm, Parallel):
             with told(method, self.profile):
                 yield
         except ConsoleError as error:
-            if error.problem.code == "object-missing":
+            code, ckr = error.problem.code, error.problem.details.get("ckr", "")
+            if code in ("object-missing", "device-removed") or ckr in _SESSION_GONE:
                 self._keys.clear()
-                if object_id and "object_id" not in error.problem.details:
-                    raise problems.object_missing(object_id) from error
-            if error.problem.code == "device-removed":
-                self._keys.clear()
-                if error.problem.details.get("ckr") in _SESSION_GONE and self.sessions.renew():
-                    raise problems.session_lost(method, error.problem.details["ckr"]) from error
+            if code == "object-missing" and object_id and "object_id" not in error.problem.details:
+                raise problems.object_missing(object_id) from error
+            if ckr in _SESSION_GONE and self.sessions.renew():
+                raise problems.session_lost(method, ckr) from error
+            if code == "device-removed":
                 self.sessions.forget()
             raise
 

@@ -89,6 +89,8 @@ class Device:
         return self._calls(Priority.CEREMONY)
 
     def _calls(self, priority: Priority) -> Hsm:
+        if self._unlocked and not self.station.alive:
+            self._ended()  # no call waits for a new worker: it would be locked
         if not self._unlocked:
             raise EnvironmentFault(
                 self._problem

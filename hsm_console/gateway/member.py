@@ -93,7 +93,12 @@ class Member:
             raise
 
     def hsm(self, priority: Priority) -> Hsm:
-        """Its calls, each waiting its turn. Raises EnvironmentFault `device-locked`."""
+        """Its calls, each waiting its turn. Raises EnvironmentFault `device-locked`, or why it is.
+
+        No call waits for a new worker: without one the device is locked, and another device can answer at once.
+        """
+        if self.unlocked and not self.station.alive:
+            self._ended()
         if not self.unlocked:
             raise EnvironmentFault(
                 self.problem

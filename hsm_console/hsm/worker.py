@@ -36,6 +36,7 @@ DEADLINES: Mapping[str, float] = {
     "generate": 60.0,
     "generate-rsa": 180.0,
     "search": 30.0,
+    "list": 180.0,  # every key of a device: it may hold ten thousand
     "sign": 15.0,
     "sign-slh-dsa": 120.0,
     "close": 2.0,
@@ -144,7 +145,8 @@ class HsmClient(Hsm):
         return self._call(wire.Generate(spec=spec), KeyInfo, kind=kind)
 
     def find(self, *, object_id: bytes = b"", label: str = "") -> tuple[KeyInfo, ...]:
-        return self._call(wire.Find(object_id=object_id, label=label), tuple[KeyInfo, ...])
+        kind = None if object_id or label else "list"
+        return self._call(wire.Find(object_id=object_id, label=label), tuple[KeyInfo, ...], kind=kind)
 
     def attributes(self, object_id: bytes) -> KeyAttributes:
         return self._call(wire.Attributes(object_id=object_id), KeyAttributes)

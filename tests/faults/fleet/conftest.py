@@ -77,6 +77,7 @@ class Yard:
         self.twins: set[str] = set()
         self.deadlines: dict[str, float] = {}
         self.pins = dict(PINS)
+        self.environments: dict[str, dict[str, str]] = {}
         self.gateway: compose.Gateway
         self.house: Any
 
@@ -87,7 +88,8 @@ class Yard:
             own = home.binding(home.load())
             client: Any = Twin(HsmClient(own, deadlines=self.deadlines), f"TWIN-{name}")
         else:
-            client = HsmClient(binding, deadlines=self.deadlines)
+            name = name or "second"
+            client = HsmClient(binding, deadlines=self.deadlines, environment=self.environments.get(name))
         self.clients[name] = client
         return client
 

@@ -1,4 +1,5 @@
-/* A PKCS#11 module that passes every call to SoftHSM and misbehaves on request: the variable SHIM names one fault.
+/* A PKCS#11 module that passes every call to SoftHSM and misbehaves on request: the variable SHIM names one fault,
+ * or the file that SHIM_FILE names holds it, read anew at each call.
  *   noise   prints to standard output and standard error in C_Initialize and C_Sign
  *   crash   C_Sign calls abort()
  *   hang    C_Sign never returns
@@ -9,6 +10,9 @@
  *   vendor  C_Sign returns a vendor's value, 0x80000123
  *   gone    C_Sign returns CKR_DEVICE_REMOVED
  *   half    C_GenerateKeyPair makes the pair, destroys the private half and returns CKR_DEVICE_ERROR
+ *   slow    every C_Sign, C_GetTokenInfo and C_GenerateRandom takes a second longer
+ *   closed  C_Sign closes all sessions of the token first
+ *   clock   C_GetTokenInfo tells a clock that is far off, and then one that is no time at all
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -22,10 +26,31 @@ typedef ul (*any)();
 typedef struct { ul mechanism; void *parameter; ul length; } mechanism;
 typedef struct { unsigned char *iv; ul iv_length, iv_bits; unsigned char *aad; ul aad_length, tag_bits; } gcm;
 struct list { unsigned char version[2]; any f[68]; };
-enum { INITIALIZE = 0, OPEN = 12, DESTROY = 22, ENCRYPT_INIT = 29, SIGN = 43, GENERATE_PAIR = 59 };
+enum { INITIALIZE = 0, TOKEN_INFO = 6, OPEN = 12, CLOSE_ALL = 14, RANDOM = 64, DESTROY = 22, ENCRYPT_INIT = 29, SIGN = 43, GENERATE_PAIR = 59 };
 
 static struct list *real, own;
-static int is(const char *fault) { const char *v = getenv("SHIM"); return v && strcmp(v, fault) == 0; }
+static ul slot_of_last;
+static int is(const char *fault) {
+    const char *v = getenv("SHIM"), *path = getenv("SHIM_FILE");
+    char told[16] = "";
+    FILE *file = path ? fopen(path, "r") : 0;
+    if (file) { if (fscanf(file, "%15s", told) != 1) told[0] = 0; fclose(file); v = told; }
+    return v && strcmp(v, fault) == 0;
+}
+static ul token_info(ul slot, unsigned char *info) {
+    static int again;
+    if (is("slow")) sleep(1);
+    ul rv = real->f[TOKEN_INFO](slot, info);
+    if (is("clock") && rv == 0) {
+        info[96] |= 0x40; /* CKF_CLOCK_ON_TOKEN */
+        memcpy(info + 188, again++ % 2 ? "\xff no clock here" : "1999123123595900", 16);
+    }
+    return rv;
+}
+static ul give_random(ul session, void *data, ul length) {
+    if (is("slow")) sleep(1);
+    return real->f[RANDOM](session, data, length);
+}
 static void shout(void) {
     printf("vendor noise on standard output\n"); fflush(stdout);
     fprintf(stderr, "vendor noise on standard error\n");
@@ -37,6 +62,7 @@ static ul initialize(void *arguments) {
     return real->f[INITIALIZE](arguments);
 }
 static ul open_session(ul slot, ul flags, void *a, void *n, void *handle) {
+    slot_of_last = slot;
     if (is("ro") && !(flags & 2)) return 0x6; /* CKR_FUNCTION_FAILED, as CloudHSM answers */
     return real->f[OPEN](slot, flags, a, n, handle);
 }
@@ -56,6 +82,8 @@ static ul sign(ul session, void *data, ul length, void *signature, ul *signature
     if (is("hang")) for (;;) pause();
     if (is("vendor")) return 0x80000123;
     if (is("gone")) return 0x32;
+    if (is("slow") && signature) sleep(1);
+    if (is("closed")) real->f[CLOSE_ALL](slot_of_last);
     return real->f[SIGN](session, data, length, signature, signature_length);
 }
 static ul generate_pair(ul session, mechanism *m, void *pu, ul npu, void *pr, ul npr, ul *public, ul *private) {
@@ -72,6 +100,8 @@ ul C_GetFunctionList(struct list **out) {
         if (!get || get(&real)) return 0x5;
         own = *real;
         own.f[INITIALIZE] = (any)initialize;
+        own.f[TOKEN_INFO] = (any)token_info;
+        own.f[RANDOM] = (any)give_random;
         own.f[OPEN] = (any)open_session;
         own.f[ENCRYPT_INIT] = (any)encrypt_init;
         own.f[SIGN] = (any)sign;
