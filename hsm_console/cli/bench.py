@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from hsm_console.cli import bench_desk, bench_device, bench_log, bench_proof, bench_watch
+from hsm_console.cli import bench_desk, bench_device, bench_log, bench_proof, bench_watch, bench_work
 from hsm_console.cli.bench_measure import Measure, Place, Row
 from hsm_console.domain.errors import ConsoleError, ExitCode
 
@@ -25,6 +25,10 @@ ROOMS: dict[str, Measure] = {
     "keygen": bench_device.keygen,
     "sign": bench_device.sign,
     "sign-audited-parts": bench_device.audited,
+    "sign-audited": bench_work.audited,
+    "sign-parallel": bench_work.parallel,
+    "scaling": bench_work.scaling,
+    "failover": bench_work.failover,
     "verify": bench_proof.verification,
     "inclusion": bench_proof.inclusion,
     "receipt": bench_proof.receipts,

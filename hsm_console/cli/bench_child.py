@@ -79,18 +79,27 @@ def scan(path: Path) -> None:
 
 
 def serve(acts: dict[str, Callable[..., object]]) -> None:
-    """One JSON list a line, name and arguments; the answer is the milliseconds that it took."""
+    """One JSON list a line, name and arguments; the answer is the milliseconds that it took, of a burst its number."""
     tell("ready")
     for line in sys.stdin:
         name, *arguments = json.loads(line)
         began = time.perf_counter_ns()
-        acts[name](*arguments)
-        tell((time.perf_counter_ns() - began) / 1e6)
+        answer = acts[name](*arguments)
+        tell(answer if name == "burst" else (time.perf_counter_ns() - began) / 1e6)
+
+
+def repeated(act: Callable[[], object], seconds: float) -> int:
+    """How often it is done in this time."""
+    count, end = 0, time.monotonic() + seconds
+    while time.monotonic() < end:
+        act()
+        count += 1
+    return count
 
 
 def software() -> None:
     from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
     key = ec.generate_private_key(ec.SECP384R1())
     makers: dict[str, Callable[[], object]] = {
@@ -98,17 +107,26 @@ def software() -> None:
         "ed25519": ed25519.Ed25519PrivateKey.generate,
         "rsa-4096": lambda: rsa.generate_private_key(65537, 4096),
     }
+    made: dict[str, Any] = {}
+
+    def burst(algorithm: str, seconds: str) -> int:
+        if algorithm not in made:
+            made[algorithm] = makers[algorithm]()
+        pss = padding.PSS(padding.MGF1(hashes.SHA256()), 32)
+        return repeated(lambda: made[algorithm].sign(b"x" * 1000, pss, hashes.SHA256()), float(seconds))
+
     serve(
         {
             "generate": lambda algorithm: makers[algorithm](),
             "sign": lambda text: key.sign(text.encode(), ec.ECDSA(hashes.SHA384())),
+            "burst": burst,
         }
     )
 
 
 def module(library: str, label: str) -> None:
     import pkcs11
-    from pkcs11 import Attribute, KeyType, Mechanism
+    from pkcs11 import MGF, Attribute, KeyType, Mechanism
     from pkcs11.util.ec import encode_named_curve_parameters
 
     token = pkcs11.lib(library).get_token(token_label=label)
@@ -129,8 +147,20 @@ def module(library: str, label: str) -> None:
             "rsa-4096": lambda: pair(KeyType.RSA, 4096, {}, Mechanism.RSA_PKCS_KEY_PAIR_GEN),
         }
         key = makers["ec-p384"]()[1]
+        made: dict[str, Any] = {}
+
+        def burst(algorithm: str, seconds: str) -> int:
+            if algorithm not in made:
+                made[algorithm] = makers[algorithm]()[1]
+            pss = (Mechanism.SHA256, MGF.SHA256, 32)
+            return repeated(
+                lambda: made[algorithm].sign(b"x" * 1000, mechanism=Mechanism.SHA256_RSA_PKCS_PSS, mechanism_param=pss),
+                float(seconds),
+            )
+
         serve(
             {
+                "burst": burst,
                 "generate": lambda algorithm: makers[algorithm](),
                 "sign": lambda text: key.sign(hashlib.sha384(text.encode()).digest(), mechanism=Mechanism.ECDSA),
             }
