@@ -123,8 +123,10 @@ def _known_key(row: KeyRow, seen: dict[str, dict[str, KeyInfo]], copied: dict[st
             missing.append(name)
         elif same(key, row, trusted=name == PRIMARY or row.object_id in copied[name]):
             members.append(name)
-        else:
+        elif key.algorithm.is_pair or key.algorithm.value != row.algorithm:
             different.append(name)
+        else:
+            missing.append(name)  # a secret key under this id: nothing proves that it is the same
     how = _how(row)
     if how == "reserved":
         missing = [name for name in missing if name == PRIMARY]
