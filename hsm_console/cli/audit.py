@@ -104,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
     if args.audit_verb in audit_keep.VERBS:
         return audit_keep.run(args)
     handlers = {"verify": _verify, "export": _export, "report": _report, "entries": _entries, "show": _show}
-    handlers |= {"alerts": _alerts, "rules": _alerts}
+    handlers |= dict.fromkeys(("alerts", "device-log", "rules"), _alerts)
     return handlers[args.audit_verb](args)
 
 

@@ -1,4 +1,4 @@
-"""`hsm-console audit alerts …` and `audit rules …`: what detection found, and the rules that it goes by.
+"""`hsm-console audit alerts …`, `audit rules …`, `audit device-log`: what detection found, and what it goes by.
 
 Lists are read from the log itself, a workspace's or a bundle's, without a log-in; an acknowledgement is given through
 the gateway, under the person's own certificate.
@@ -30,7 +30,7 @@ _MARKS = (b'"alert-raised"', b'"alert-acknowledged"')
 
 
 def arguments(verbs: Any) -> None:
-    """The sub-verbs `alerts` and `rules` of `audit`."""
+    """The sub-verbs `alerts`, `device-log` and `rules` of `audit`."""
     parser = verbs.add_parser("alerts", help="what detection found in a log; say what an alert was")
     kinds = parser.add_subparsers(dest="alerts_verb", metavar="WHAT", required=True)
     listed = kinds.add_parser("list", help="alerts, oldest first")
@@ -43,10 +43,16 @@ def arguments(verbs: Any) -> None:
     for item in (show, answer):
         item.add_argument("alert", type=int, help="number of the alert's own entry")
     answer.add_argument("--note", required=True, help="what it was, one sentence")
-    answer.add_argument("--credential", required=True, metavar="FILE", help="your .p12 or short name")
-    answer.add_argument("--secrets", choices=("-",), help="passphrase as JSON on standard input")
+    compare = verbs.add_parser(
+        "device-log", help="hold the log of the HSM itself against this one, through the gateway"
+    )
+    compare.add_argument("log", type=Path, metavar="workspace", help="workspace folder")
+    compare.add_argument("--file", type=Path, help="what the maker's tool wrote, CSV or JSON (default: ask the device)")
+    for item in (answer, compare):
+        item.add_argument("--credential", required=True, metavar="FILE", help="your .p12 or short name")
+        item.add_argument("--secrets", choices=("-",), help="passphrase as JSON on standard input")
     rules = _rules_arguments(verbs.add_parser("rules", help="the rules of detection: list, show, check, try"))
-    for item in (listed, show, answer, *rules):
+    for item in (listed, show, answer, compare, *rules):
         item.add_argument("--json", action="store_true", help="machine-readable output")
 
 
@@ -66,7 +72,9 @@ def _rules_arguments(parser: argparse.ArgumentParser) -> list[argparse.ArgumentP
 
 
 def run(args: argparse.Namespace) -> int:
-    """Exit code: 0 done, 2 unreadable or unknown, 4 refused. Raises ConsoleError."""
+    """Exit code: 0 done, 1 the device's log differs, 2 unreadable or unknown, 4 refused. Raises ConsoleError."""
+    if args.audit_verb == "device-log":
+        return _device_log(args)
     if args.audit_verb == "alerts":
         return {"list": _list, "show": _show, "acknowledge": _acknowledge}[args.alerts_verb](args)
     handlers: dict[str, Callable[[argparse.Namespace], int]] = {
@@ -117,6 +125,25 @@ def _acknowledge(args: argparse.Namespace) -> int:
     with logged_in(args.log, args.credential, Secrets(from_stdin=args.secrets == "-")) as session:
         _tell_alert(alerts.acknowledge(session, args.alert, args.note), as_json=args.json)
     return ExitCode.OK
+
+
+def _device_log(args: argparse.Namespace) -> int:
+    data = _bytes(args.file) if args.file else b""
+    with logged_in(args.log, args.credential, Secrets(from_stdin=args.secrets == "-")) as session:
+        report = alerts.compare_device_log(session, args.file.name if args.file else "", data)
+    if args.json:
+        print(msgspec.json.encode(report).decode())
+    else:
+        print(f"{report.records} records of the device {report.serial}, {report.matched} agree (entry {report.entry})")
+        print("\n".join(f"{item.word}: {item.text}" for item in report.findings) or "Nothing differs.")
+    return ExitCode.VERIFICATION if report.findings else ExitCode.OK
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise usage("file-unreadable", f"{path} cannot be read: {error.strerror}.") from error
 
 
 def _tell_alert(alert: AlertView, *, as_json: bool) -> None:
@@ -203,11 +230,7 @@ def _rule(args: argparse.Namespace) -> int:
 
 
 def _given(files: list[Path]) -> RuleSet:
-    try:
-        data = {str(path): path.read_bytes() for path in files}
-    except OSError as error:
-        raise usage("rule-unreadable", f"{error.filename} cannot be read: {error.strerror}.") from error
-    return load(data)
+    return load({str(path): _bytes(path) for path in files})
 
 
 def _check(args: argparse.Namespace) -> int:

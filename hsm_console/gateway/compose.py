@@ -37,10 +37,12 @@ from hsm_console.gateway.openapi import document
 from hsm_console.gateway.routes import table
 from hsm_console.gateway.seals import Seals
 from hsm_console.gateway.server import GatewayServer
+from hsm_console.gateway.services import read_back
 from hsm_console.gateway.services.access import Access
 from hsm_console.gateway.services.alerts import Alerts
 from hsm_console.gateway.services.auditing import Auditing
 from hsm_console.gateway.services.ceremonies import Ceremonies
+from hsm_console.gateway.services.device_log import DeviceLog
 from hsm_console.gateway.services.devices import Devices
 from hsm_console.gateway.services.disclosing import Disclosing
 from hsm_console.gateway.services.evidence import Evidence
@@ -271,7 +273,7 @@ def _serve(core: Core, run: Path, listen: str) -> Gateway:
     core.notices.append(standing.problems)
     watch = Watch(core)
     core.notices.append(watch.problems)
-    alerts = Alerts(core, watch)
+    alerts, own_log = Alerts(core, watch), DeviceLog(core)
     fleet = Fleet(core)
     copying = Replicating(core, fleet)
     for kind in (*Retaining(core).kinds(), *copying.kinds()):
@@ -284,13 +286,15 @@ def _serve(core: Core, run: Path, listen: str) -> Gateway:
         core.seals.settle()
         copying.settle()
         people.renew_crl()
+        own_log.quietly()
+        read_back.quietly(core)
 
     core.device.recover = after_unlock
     routes = table(access, ceremonies, evidence, Scripts(evidence), Keys(core), people, auditing)
     routes += reporting.routes() + orders.routes() + Disclosing(core).routes() + alerts.routes()
     routes += standing.routes() + witnessing.routes() + RootSheets(core).routes()
     routes += Devices(core, fleet, on_unlock=copying.settle).routes()
-    routes += Work(core).routes()
+    routes += Work(core).routes() + own_log.routes()
     for kind in KeyOrders(core).kinds():
         orders.register(kind)
     access.document = document(routes)
@@ -317,8 +321,8 @@ def _serve(core: Core, run: Path, listen: str) -> Gateway:
     evidence.complete_all()
     gateway = Gateway(core, server, (orders.close, auditing.close, reporting.close, standing.close, fleet.close), run)
     gateway.starting, gateway.orders = (watch.begin, standing.record, orders.settle, fleet.start), orders
-    gateway.ticking += (standing.tick, fleet.tick, core.seals.tick, watch.tick)
-    gateway.ending += (watch.close,)
+    gateway.ticking += (standing.tick, fleet.tick, core.seals.tick, watch.tick, own_log.tick)
+    gateway.ending += (own_log.quietly, watch.close)
     return gateway
 
 

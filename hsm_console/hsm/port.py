@@ -172,7 +172,12 @@ class Hsm(ABC):
         raise unsupported("attest", f"key {object_id.hex()}")
 
     def native_log(self, after: int) -> tuple[dict[str, str], ...]:
-        """Entries of the device's own audit log after index `after`. Raises Unsupported by default."""
+        """Records of the device's own audit log with a number higher than `after`, in order. Unsupported by default.
+
+        Members: index (the device's own number, without gaps), operation (as docs/detection.md names them), result
+        (`ok` or what the device answered); where the device tells them key_id (hex CKA_ID; of the key that WRAP and
+        UNWRAP move) and time_ms.
+        """
         raise unsupported("native_log", f"after entry {after}")
 
     @abstractmethod
