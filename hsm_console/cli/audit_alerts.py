@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from hsm_console.audit import ocsf
+from hsm_console.audit.disclosure import hide
 from hsm_console.audit.source import open_source
 from hsm_console.cli.terminal import Secrets, logged_in, usage
 from hsm_console.client import alerts
@@ -90,7 +92,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _alerts(log: Path) -> dict[int, AlertView]:
-    return told.fold(_entries(log, _MARKS))
+    found = told.fold(_entries(log, _MARKS))
+    return {seq: replace(alert, acknowledged_note=hide(alert.acknowledged_note)) for seq, alert in found.items()}
 
 
 def _entries(log: Path, marks: tuple[bytes, ...]) -> Iterator[Recorded]:
