@@ -112,6 +112,7 @@ class Acts:
         match event:
             case ev.OperationIntended():
                 self._open[recorded.seq] = (recorded, event)
+                self._between_devices(recorded, event)
             case ev.OperationSucceeded():
                 self._succeeded(recorded, event)
             case ev.OperationFailed() | ev.OperationInterrupted():
@@ -157,8 +158,6 @@ class Acts:
         name = _OPERATIONS.get(operation)
         if operation is Operation.CERTIFY:
             self._allow("sign", self._keys.authority, recorded)
-        if operation is Operation.REPLICATE:
-            self._allow("wrap", key_id, recorded)
         if name is None:
             return
         if key_id in self._software:
@@ -170,6 +169,15 @@ class Acts:
         """A software key lies encrypted in the token: making and using it are acts with its wrapping key."""
         if recorded.seq >= self._since:
             for operation in ("generate", "encrypt", "decrypt", "destroy"):
+                self.allowed[operation, key_id] += 2
+
+    def _between_devices(self, recorded: Recorded, event: ev.OperationIntended) -> None:
+        """Two devices agree on a key, or one gives a copy: pairs that live for a moment, and a proof of use."""
+        if event.operation not in (Operation.AGREE, Operation.REPLICATE) or recorded.seq < self._since:
+            return
+        ids = [object_id(bytes.fromhex(recorded.fingerprint), index).hex() for index in range(2)]
+        for key_id in (*ids, event.key_id, event.under):
+            for operation in (*USES, "generate", "destroy"):
                 self.allowed[operation, key_id] += 2
 
     def _uncertain(self, intent: int) -> None:

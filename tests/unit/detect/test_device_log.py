@@ -200,6 +200,17 @@ def test_what_a_further_device_did_is_not_demanded_of_this_one() -> None:
     assert told.ended() == [("sign", A, False)]
 
 
+def test_an_agreement_between_two_devices_is_allowed_its_pairs_and_no_more() -> None:
+    told = Told()
+    agreeing = told.tell(ev.OperationIntended(operation=Operation.AGREE, label="between", device="second"))
+    pair = object_id(bytes.fromhex(f"{agreeing:064x}")).hex()
+    told.ended()
+    records = [record(n, operation, pair) for n, operation in enumerate(("generate", "decrypt", "destroy"), 1)]
+    ours = Ours(told.acts.acts, allowed=told.acts.allowed)
+    assert findings(records, ours) == ()
+    assert len(findings([*records, record(4)], ours)) == 1
+
+
 def test_a_software_key_is_used_through_its_wrapping_key() -> None:
     told = Told()
     making = told.tell(ev.OperationIntended(operation=Operation.GENERATE))
