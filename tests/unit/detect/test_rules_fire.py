@@ -309,7 +309,9 @@ def _(story: Any) -> list[str]:
 
 @fires("foreign-key")
 def _(story: Any) -> list[str]:
-    return read_back(story, foreign=("stray (4455)",))
+    """In the workspace's own token, and in another device."""
+    elsewhere = ev.FleetCompared(members=("primary", "second"), keys=2, foreign=("second: stray (4455)",))
+    return story.tell(elsewhere) and read_back(story, foreign=("stray (4455)",))
 
 
 @silent("foreign-key")
