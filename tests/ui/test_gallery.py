@@ -9,6 +9,9 @@ from PySide6.QtGui import QImage
 from ui.theme.engine import ThemeEngine
 from ui.theme.tokens import NAMES
 
+LARGE = ("login", "step-07-generate", "step-09-compare", "state-complete", "keys", "order-open", "use-sign", "modules",
+         "module-compare")  # fmt: skip
+
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_gallery_is_drawn(theme: ThemeEngine, name: str) -> None:
@@ -24,7 +27,17 @@ def test_the_gallery_is_drawn(theme: ThemeEngine, name: str) -> None:
 def test_pages_grow_and_stay_whole(theme: ThemeEngine, scale: int) -> None:
     theme.zoom(scale)
     try:
-        for name in ("login", "step-07-generate", "step-09-compare", "state-complete"):
+        for name in (
+            "login",
+            "step-07-generate",
+            "step-09-compare",
+            "state-complete",
+            "keys",
+            "order-open",
+            "use-sign",
+            "modules",
+            "module-compare",
+        ):
             make, view = gallery.everything()[name]
             window = gallery.window_with(make, view)
             window.resize(1280 * scale // 100, 860 * scale // 100)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt, Signal
-from PySide6.QtWidgets import QPushButton, QTableView, QVBoxLayout
+from PySide6.QtWidgets import QPushButton, QVBoxLayout
 
 from hsm_console.domain.errors import Problem
 from hsm_console.domain.messages.devices import ClusterKey, FleetView
@@ -18,10 +18,9 @@ from ui.theme.engine import engine
 from ui.widgets.basics import button, card, clear, label, pairs, row
 from ui.widgets.busy import BusyButton
 from ui.widgets.problem import notice
-from ui.widgets.tables import dress
+from ui.widgets.tables import ROW, Rows
 
 WIDTH = 1180
-ROW = 40
 NAME, KIND, WHERE, FOUND = range(4)
 _WIDTHS = (240, 190, 300, 330)
 _ROOT = QModelIndex()
@@ -89,8 +88,11 @@ class ComparePage(Page):
         self._when = label("", "hint")
         self.add(self._when)
         self.model = ComparedModel()
-        self.table = QTableView()
-        self._dress()
+        about = tr("Up and Down move; what was found of a key stands below the table.")
+        self.table = Rows(_WIDTHS, FOUND, name=tr("Keys and the modules where they lie"), about=about)
+        self.table.setModel(self.model)
+        self.table.setMinimumHeight(engine().px(ROW * 7))
+        self.table.selectionModel().currentRowChanged.connect(lambda now, _before: self._tell(now))
         self.add(self.table)
         self.add(self._one)
         back = button(tr("&Back to the modules"))
@@ -117,18 +119,6 @@ class ComparePage(Page):
     def refuse(self, problem: Problem) -> None:
         self.main.stop()
         self.tell(problem)
-
-    def _dress(self) -> None:
-        table = self.table
-        table.setModel(self.model)
-        about = tr("Up and Down move; what was found of a key stands below the table.")
-        dress(table, FOUND, name=tr("Keys and the modules where they lie"), about=about)
-        table.verticalHeader().setDefaultSectionSize(engine().px(ROW))
-        for column, width in enumerate(_WIDTHS):
-            if column != FOUND:
-                table.setColumnWidth(column, engine().px(width))
-        table.setMinimumHeight(engine().px(ROW * 7))
-        table.selectionModel().currentRowChanged.connect(lambda now, _before: self._tell(now))
 
     def _tell(self, index: QModelIndex) -> None:
         """The chosen key in full, below the table."""

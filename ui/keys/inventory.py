@@ -7,16 +7,14 @@ from typing import Any
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt, Signal
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QTableView
 
 from hsm_console.domain.messages.ceremony import KeyView
 from ui import texts
 from ui.keys import words
 from ui.texts import tr
 from ui.theme.engine import engine
-from ui.widgets.tables import dress
+from ui.widgets.tables import ROW, Rows
 
-ROW = 40
 NAME, KIND, STATE, GRADE, MADE, ORIGIN = range(6)
 _WIDTHS = (260, 180, 176, 70, 110, 316)
 _ROOT = QModelIndex()
@@ -90,26 +88,18 @@ def _cell(key: KeyView, column: int) -> str:
     return words.origin(key)
 
 
-class KeyTable(QTableView):
+class KeyTable(Rows):
     """Up and Down move; Enter, Space or a click opens the key's page."""
 
     opened = Signal(object)  # KeyView
 
     def __init__(self, model: KeyModel) -> None:
-        super().__init__()
+        super().__init__(_WIDTHS, NAME, name=tr("Keys"), about=tr("Up and Down move, Enter opens the key."))
         self._keys = model
         self.setModel(model)
-        dress(self, NAME, name=tr("Keys"), about=tr("Up and Down move, Enter opens the key."))
         self.clicked.connect(self._open)
-        self._measure()
-        engine().changed.connect(self._measure)
-
-    def _measure(self) -> None:
-        self.verticalHeader().setDefaultSectionSize(engine().px(ROW))
-        for column, width in enumerate(_WIDTHS):
-            if column != NAME:
-                self.setColumnWidth(column, engine().px(width))
         self.setMinimumHeight(engine().px(ROW * 8))
+        self.fit()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space) and self.currentIndex().isValid():

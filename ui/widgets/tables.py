@@ -1,25 +1,55 @@
-"""What every table of rows has in common: one row is chosen, the keyboard moves it, Tab leaves it."""
+"""What every table of rows has in common: one row is chosen, the keyboard moves it, Tab leaves it, and it fits."""
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QAbstractItemView, QTableView
+
+from ui.theme.engine import engine
+
+ROW = 40
+_ICON, _LEAST = 18, 110
 
 
-def dress(table: QTableView, stretched: int, *, name: str, about: str) -> None:
-    """Once the model is set. stretched: the column that takes what room is left; about: how it is used."""
-    table.setAccessibleName(name)
-    table.setAccessibleDescription(about)
-    table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-    table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-    table.setAlternatingRowColors(True)
-    table.setShowGrid(False)
-    table.setWordWrap(False)
-    table.setTabKeyNavigation(False)
-    table.setCornerButtonEnabled(False)
-    table.verticalHeader().hide()
-    columns = table.horizontalHeader()
-    columns.setSectionsClickable(False)
-    columns.setHighlightSections(False)
-    columns.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-    columns.setSectionResizeMode(stretched, QHeaderView.ResizeMode.Stretch)
+class Rows(QTableView):
+    """All columns at every size: room that is left goes to one of them, room that lacks is taken from all."""
+
+    def __init__(self, widths: tuple[int, ...], widest: int, *, name: str, about: str) -> None:
+        """widths: of the columns, as wide as they need to be; widest: who gets what is left; about: how it is used."""
+        super().__init__()
+        self._widths, self._widest = widths, widest
+        self.setAccessibleName(name)
+        self.setAccessibleDescription(about)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setAlternatingRowColors(True)
+        self.setShowGrid(False)
+        self.setWordWrap(False)
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)  # kinds and ids differ at their ends
+        self.setTabKeyNavigation(False)
+        self.setCornerButtonEnabled(False)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.verticalHeader().hide()
+        columns = self.horizontalHeader()
+        columns.setSectionsClickable(False)
+        columns.setHighlightSections(False)
+        columns.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        engine().changed.connect(self.fit)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self.fit()
+
+    def fit(self) -> None:
+        """Rows as high as the text is large, columns as wide as there is room; narrow ones are narrowed last."""
+        self.verticalHeader().setDefaultSectionSize(engine().px(ROW))
+        self.setIconSize(QSize(engine().px(_ICON), engine().px(_ICON)))
+        wanted = [engine().px(width) for width in self._widths]
+        left = self.viewport().width() - sum(wanted)
+        spare = [max(width - engine().px(_LEAST), 0) for width in wanted]
+        lack = min(-left / max(sum(spare), 1), 1.0)
+        for column, width in enumerate(wanted):
+            more = left if left > 0 and column == self._widest else 0
+            less = round(spare[column] * lack) if left < 0 else 0
+            self.setColumnWidth(column, width + more - less)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from PySide6.QtCore import Qt
 
+from ui.keys.inventory import MADE, NAME, KeyModel, KeyTable
 from ui.shell.window import PLACES, Window
 from ui.theme.tokens import SCALES
 
@@ -43,3 +44,15 @@ def test_the_header_fits_a_usual_screen_at_every_size(qtbot, theme, scale):
 def test_nobody_logged_in_sees_no_places(window):
     window.show_places(shown=False)
     assert not [tab for tab in window._places.values() if tab.isVisible()]
+
+
+@pytest.mark.parametrize("width", [700, 1180, 1900])
+def test_a_table_shows_all_of_its_columns(qtbot, theme, width):
+    table = KeyTable(KeyModel())
+    qtbot.addWidget(table)
+    table.resize(width, 300)
+    table.show()
+    widths = [table.columnWidth(column) for column in range(table.model().columnCount())]
+    assert abs(sum(widths) - table.viewport().width()) <= len(widths)
+    assert widths[NAME] >= max(widths) * 0.6, "the name is not what is given up"
+    assert widths[MADE] >= 100, "nor a date"
