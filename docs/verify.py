@@ -2,9 +2,9 @@
     python3 verify.py audit.db log.vkey [receipt.tlog-proof | token-head.json …]     exit: 0 verified, 1 found something, 2 unreadable
 It shares no code with HSM Console. What is checked, and the words for it, are explained in docs/audit-format.md."""
 import base64, fcntl, functools, hashlib, json, os, pathlib, re, sqlite3, subprocess, sys, tempfile
-found, sha, unb64 = [], lambda data: hashlib.sha256(data).digest(), lambda text: base64.b64decode(text, validate=True)
-say, node = lambda word, text: found.append((word, text)), lambda left, right: sha(b"\x01" + left + right)
-tell = lambda text, **words: [say(word.replace("_", "-"), text) for word, bad in words.items() if bad]
+found, sha = [], lambda data: hashlib.sha256(data).digest(); node = lambda left, right: sha(b"\x01" + left + right)
+unb64 = lambda text: base64.b64decode(text) if base64.b64encode(base64.b64decode(text)).decode() == text else int("no Base64")
+say = lambda word, text: found.append((word, text)); tell = lambda text, **all: [say(w.replace("_", "-"), text) for w in all if all[w]]
 def climb(h, m, n, p):  # RFC 6962 2.1.1: the root that the proof `p` for leaf m of n leads to
     k = 1 << (n - 1).bit_length() - 1 if n > 1 else 0
     return (b"" if p else h) if n < 2 else node(climb(h, m, k, p[:-1]), p[-1]) if m < k else node(p[-1], climb(h, m - k, n - k, p[:-1]))

@@ -26,6 +26,8 @@ _FORBIDDEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufdd0-\ufdef\ufffe\uffff\ud800-\udfff]"
 )
 _encoder = msgspec.json.Encoder(order="sorted")
+_MOST_KEYS = 4096
+_keys: set[str] = set()  # that were found to be plain text; the same few come again in every entry
 
 
 def encode(obj: Any) -> bytes:
@@ -58,27 +60,44 @@ def check(data: bytes) -> None:
 
 
 def _walk(value: Any, depth: int) -> None:
-    """Refuse what is outside. On the way of every append: plain ASCII texts, the most, are judged without a call."""
+    """Refuse what is outside. On the way of every append: known keys, plain ASCII texts and small integers, the most
+    there is, are judged without a call."""
     if depth > MAX_DEPTH:
         _refuse("nested too deeply")
     kind = type(value)
     if kind is dict:
         for key, item in value.items():
-            if type(key) is not str or not key.isascii():
-                _refuse(f"key {key!r} is not ASCII text")
-            _check_text(key)
-            if type(item) is not str or not (item.isascii() and item.isprintable()):
+            if key not in _keys:
+                _check_key(key)
+            kind = type(item)
+            if kind is str:
+                if not (item.isascii() and item.isprintable()):
+                    _check_text(item)
+            elif kind is not int or not 0 <= item <= MAX_INTEGER:
                 _walk(item, depth + 1)
-    elif kind is str:
-        _check_text(value)
     elif kind is list or kind is tuple:
         for item in value:
             _walk(item, depth + 1)
+    else:
+        _check_scalar(value, kind)
+
+
+def _check_scalar(value: Any, kind: type) -> None:
+    if kind is str:
+        _check_text(value)
     elif kind is int:
         if not -MAX_INTEGER <= value <= MAX_INTEGER:
             _refuse(f"integer {value} is not below 2^53")
     elif value is not None and kind is not bool:
         _refuse(f"{kind.__name__} is not written")
+
+
+def _check_key(key: Any) -> None:
+    if type(key) is not str or not key.isascii():
+        _refuse(f"key {key!r} is not ASCII text")
+    _check_text(key)
+    if len(_keys) < _MOST_KEYS:
+        _keys.add(key)
 
 
 def _check_text(text: str) -> None:

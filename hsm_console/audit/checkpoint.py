@@ -4,7 +4,6 @@ where its HSM has ECDSA only; a line of type 0x06 (ML-DSA-44) may stand beside (
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections.abc import Callable, Sequence
 from typing import NoReturn, Protocol
@@ -41,6 +40,7 @@ __all__ = [
     "signature_line",
     "signed_message",
     "signer_key",
+    "strict_b64",
     "verify_line",
     "verify_note",
 ]
@@ -137,6 +137,15 @@ def signature_line(vkey: Vkey, blob: bytes) -> str:
     return f"— {vkey.name} {base64.b64encode(vkey.key_id + blob).decode()}\n"
 
 
+def strict_b64(text: str) -> bytes:
+    """Base64 in its only form: the bits that pad the last sign are zero, so that no two texts say the same. Raises
+    ValueError."""
+    data = base64.b64decode(text, validate=True)
+    if base64.b64encode(data).decode() != text:
+        raise ValueError("not the Base64 of these bytes")
+    return data
+
+
 def parse_note(text: str) -> SignedNote:
     """Split a note into checkpoint and signature lines. Raises VerificationFailed `note-unreadable`."""
     body, separator, tail = text.partition("\n\n")
@@ -151,8 +160,8 @@ def parse_note(text: str) -> SignedNote:
 def _parse_body(fields: list[str]) -> Checkpoint:
     origin, size, root = fields[:3]
     try:
-        root_bytes = base64.b64decode(root, validate=True)
-    except (ValueError, binascii.Error):
+        root_bytes = strict_b64(root)
+    except ValueError:
         root_bytes = b""
     if not re.fullmatch(r"0|[1-9][0-9]{0,17}", size) or len(root_bytes) != 32:
         _failed("note-unreadable", "size or root of the checkpoint cannot be read")
@@ -162,8 +171,8 @@ def _parse_body(fields: list[str]) -> Checkpoint:
 def _parse_line(line: str) -> SignatureLine:
     match = _LINE.fullmatch(line)
     try:
-        blob = base64.b64decode(match[2], validate=True) if match else b""
-    except (ValueError, binascii.Error):
+        blob = strict_b64(match[2]) if match else b""
+    except ValueError:
         blob = b""
     if match is None or len(blob) < 5:
         _failed("note-unreadable", "a signature line of the checkpoint cannot be read")

@@ -7,7 +7,6 @@ Two forms of one thing: a C2SP `.tlog-proof` file (entry, path, checkpoint) and 
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from typing import NoReturn
 
@@ -15,7 +14,7 @@ import msgspec
 
 from hsm_console.audit import cose, ocsf
 from hsm_console.audit.anchors import Anchor
-from hsm_console.audit.checkpoint import Checkpoint, Vkey, parse_note, verify_note
+from hsm_console.audit.checkpoint import Checkpoint, Vkey, parse_note, strict_b64, verify_note
 from hsm_console.audit.log import AuditLog
 from hsm_console.audit.tree import leaf_hash, verify_inclusion
 from hsm_console.crypto import base45
@@ -185,8 +184,8 @@ def _b64(data: bytes) -> str:
 
 def _unb64(text: str) -> bytes:
     try:
-        return base64.b64decode(text, validate=True)
-    except (ValueError, binascii.Error):
+        return strict_b64(text)
+    except ValueError:
         _unreadable("a line of it is no Base64")
 
 
