@@ -5,6 +5,7 @@ It is what the console's log is held against. It lies beside the token's other f
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from pathlib import Path
@@ -19,6 +20,7 @@ from hsm_console.hsm.port import AesGcm, Hsm
 from hsm_console.hsm.relay import Relay
 
 FILE = "device-log.jsonl"
+_READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
 
 
@@ -29,7 +31,7 @@ class Journal:
         self._path = folder / FILE
 
     def note(self, operation: str, object_id: bytes = b"", result: str = "ok") -> None:
-        """Raises DeviceError `device-full` or what the disk says."""
+        """Raises DeviceError `device-full` or what the disk says; on a disk that is read-only nothing is noted."""
         record = {"operation": operation, "result": result, "time_ms": str(time.time_ns() // 1_000_000)}
         if object_id:
             record["key_id"] = object_id.hex()
@@ -40,6 +42,8 @@ class Journal:
             finally:
                 os.close(descriptor)
         except OSError as error:
+            if error.errno in _READ_ONLY:
+                return  # the token still signs there; the log that it is held against tells that a record is missing
             raise store_refused(error, self._path) from error
 
     def after(self, index: int) -> tuple[dict[str, str], ...]:
