@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import QTimer, Signal
 from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 from hsm_console.domain.errors import Problem
@@ -97,7 +97,7 @@ class KeyPage(Page):
 
     def show_history(self, rows: tuple[EntryRow, ...], *, more: bool) -> None:
         """Newest first, as the log tells it."""
-        clear(self._history)
+        self._clear_history()
         for found in rows[:SHOWN]:
             when = label(texts.moment(found.time_ms), "hint")
             when.setFixedWidth(engine().px(190))
@@ -115,10 +115,27 @@ class KeyPage(Page):
             self._history.addLayout(row(receipt))
 
     def refuse_history(self, problem: Problem) -> None:
-        clear(self._history)
+        self._clear_history()
         panel = ProblemPanel()
         panel.tell(problem)
         self._history.addWidget(panel)
+
+    def _clear_history(self) -> None:
+        """What comes in the place of the question is brought to the eyes of whoever asked; she goes on from there."""
+        asked = self.window().focusWidget() is self.ask_history.button
+        clear(self._history)
+        frame = self._history.parentWidget()
+        if frame is None:
+            return
+
+        def bring() -> None:
+            found = frame.findChild(QPushButton) or self.back
+            if asked:
+                found.show()  # a control that is not seen yet takes no focus
+                found.setFocus()
+            self.area.ensureWidgetVisible(frame, 0, 0)
+
+        QTimer.singleShot(0, self, bring)
 
     def saved(self, path: object) -> None:
         self._news.addWidget(notice(tr("Saved: {path}", path=path), look="done", icon="check", colour="good"))
@@ -174,21 +191,21 @@ class KeyPage(Page):
         self.history_asked.emit()
 
     def _acts(self) -> None:
-        back = button(tr("&Back to the keys"))
-        back.clicked.connect(self.left)
+        self.back = button(tr("&Back to the keys"))
+        self.back.clicked.connect(self.left)
         self.end = button(tr("&Destroy…"))
         self.end.clicked.connect(self.destroy_asked)
         self.wrap = button(tr("Take it &out, wrapped…"))
         self.wrap.clicked.connect(self.wrap_asked)
         self.use = button(tr("&Use it…"), "act")
         self.use.clicked.connect(self.use_asked)
-        self.aside(back)
+        self.aside(self.back)
         self.act(self.end, self.wrap, self.use)
         there = self.key.state != "destroyed" and not self.key.purpose
         self.end.setVisible(there and DESTROY_KEY in self._may_ask)
         self.wrap.setVisible(there and WRAP_KEY in self._may_ask and self.key.attributes.extractable is True)
         self.use.setVisible(False)  # until the gateway has told what the key may do
-        self.first = back
+        self.first = self.back
 
     def _save(self, text: str, ending: str) -> None:
         name = words.file_name(self.key.label, ending)

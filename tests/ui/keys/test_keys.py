@@ -200,9 +200,12 @@ def test_missing_copies_of_a_cluster_are_named(one):
 
 def test_its_history_is_asked_for_and_offers_the_receipt_of_its_making(qtbot, one):
     page = one(s.key())
+    page.ask_history.setFocus()
     with qtbot.waitSignal(page.history_asked):
         page.ask_history.button.click()
     page.show_history(w.HISTORY, more=True)
+    qtbot.waitUntil(lambda: "Receipt" in getattr(page.window().focusWidget(), "text", str)())
+    assert page.area.verticalScrollBar().value() > 0, "it is brought to the eyes"
     assert "signed “contract.pdf”" in words(page)
     assert "Older records are in the log." in words(page)
     receipt = next(b for b in page.findChildren(QPushButton) if "Receipt" in b.text())
