@@ -89,6 +89,9 @@ def test_who_takes_part_sees_values_while_the_device_is_unlocked(sealed: Any) ->
     told = [row.summary for row in audit.entries(auditor, limit=500).rows]
     assert any("Hedy Lamarr" in line or "Ada Lovelace" in line for line in told)
     assert not any("sealed" in line for line in told if "enrolled" in line), told
+    assert {row.who for row in audit.entries(auditor, limit=500, who="Hamil Lovel").rows} == set()
+    assert {row.who for row in audit.entries(auditor, limit=500, who="lovelace").rows} == {"Ada Lovelace"}
+    assert not audit.entries(witness, limit=500, who="lovelace").rows
     seen = [row.summary for row in audit.entries(witness, limit=500).rows]
     assert not any(name in line for line in seen for name, _ in flows.PEOPLE.values())
     assert any("ada opened the ceremony" in line for line in seen), seen
@@ -215,3 +218,23 @@ def test_copies_and_receipts_tell_values_only_to_whom_policy_lets(sealed: Any, t
     assert any(body in line for line in lines)
     told = next(row.seq for row in audit.entries(admin, limit=500, who="claude").rows if row.kind == "device-unlocked")
     assert any(audit.entry(admin, told).fingerprint in line for line in lines)  # hashes are those of the entry
+
+
+def test_orders_show_who_decided_and_why_while_the_device_is_unlocked(sealed: Any) -> None:
+    from hsm_console.client import orders
+    from hsm_console.domain.events import Decision
+
+    admin = unlocked(sealed)
+    sealed.turn(admin, sealed.until(admin, sealed.open(admin), "first-document"))
+    with contextlib.closing(sqlite3.connect(sealed.workspace / "audit.db")) as conn:
+        seq = conn.execute("SELECT max(seq) FROM disclosure").fetchone()[0]
+    view = orders.open_order(admin, "erase-values", {"entries": str(seq), "why": "asked for"})
+    with sealed.stepped_up("grace") as own:
+        orders.decide(own, view.id, Decision.DECLINE, BECAUSE)
+    shown = orders.show(admin, view.id)
+    assert [(vote.name, vote.because) for vote in shown.votes] == [("Grace Hopper", BECAUSE)]
+    assert shown.opened_name == "Ada Lovelace"
+    assert BECAUSE not in clear(sealed)
+    with sealed.stepped_up("claude") as own:
+        orders.decide(own, view.id, Decision.APPROVE)
+    verified(sealed)

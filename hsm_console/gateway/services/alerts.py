@@ -70,7 +70,9 @@ class Alerts:
         with self._core.reading() as conn:
             rows, more = alert_rows.alerts(conn, before=before, after=after, limit=limit, only_open=only_open)
             open_count, newest = alert_rows.counts(conn)
-        return AlertPage(rows=tuple(map(_shown, rows)), open_count=open_count, newest=newest, more=more)
+        shown = tuple(map(_shown, rows))
+        page = AlertPage(rows=shown, open_count=open_count, newest=newest, more=more)
+        return self._core.opener(call.session).struct(page)
 
     def _wait(self, after: int, wait_ms: int) -> None:
         until = self._core.clock.now().boottime_ms + wait_ms
@@ -85,7 +87,7 @@ class Alerts:
 
     def show(self, call: Call) -> AlertView:
         """One alert"""
-        return self._alert(_seq(call))
+        return self._core.opener(call.session).struct(self._alert(_seq(call)))
 
     def _alert(self, seq: int) -> AlertView:
         with self._core.reading() as conn:
@@ -108,7 +110,7 @@ class Alerts:
         if not found.acknowledged_ms:
             event = ev.AlertAcknowledged(alert=found.seq, rule=found.rule, note=note)
             self._core.append(call.session, [Draft(event=event, actor=call.session.actor)])
-        return self._alert(found.seq)
+        return self._core.opener(call.session).struct(self._alert(found.seq))
 
     def rules(self, call: Call) -> RulesView:  # noqa: ARG002
         """The rules that watch the log"""

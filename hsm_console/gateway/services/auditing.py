@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import threading
 
+from hsm_console.audit.opened import Opener
 from hsm_console.audit.verify import verify_workspace
 from hsm_console.domain import events as ev
 from hsm_console.domain.errors import ConsoleError
@@ -40,6 +41,7 @@ class Auditing:
         filters = {name: call.query.get(name, "") for name in FILTERS}
         before = call.number("before", -1, least=-1)
         opener = self._core.opener(call.session)
+        filters = self._named(filters, opener)
         limit = call.number("limit", 100, least=1, most=1000)
         page = log.rows(None if before < 0 else before, limit, opener.text, **filters)
         if page.rows and self._is_new_look(call, before, filters):
@@ -47,6 +49,15 @@ class Auditing:
             event = ev.LogViewed(first=page.rows[-1].seq, last=page.rows[0].seq, filter=_plain(said))
             self._core.append(call.session, [Draft(event=event, actor=call.session.actor)])
         return page
+
+    def _named(self, filters: dict[str, str], opener: Opener) -> dict[str, str]:
+        """Where names are sealed a person is looked for by the roster: the table holds her short name only."""
+        text = filters["who"].casefold()
+        if not text or not opener.is_open or "names" not in self._core.environment.log.confidential:
+            return filters
+        people = self._core.rosters.current.entries
+        found = {entry.person.uid for entry in people if text in entry.person.name.casefold()}
+        return {**filters, "who": found.pop()} if len(found) == 1 else filters
 
     def _is_new_look(self, call: Call, before: int, filters: dict[str, str]) -> bool:
         """A screen that keeps looking at the newest page is one look, or each look would make the next one due."""
