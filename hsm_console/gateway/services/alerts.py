@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import threading
 
-from msgspec.structs import replace
-
-from hsm_console.audit.disclosure import hide
 from hsm_console.domain import events as ev
 from hsm_console.domain.errors import ExitCode, PolicyRefusal, Problem
 from hsm_console.domain.events import Draft
@@ -70,8 +67,7 @@ class Alerts:
         with self._core.reading() as conn:
             rows, more = alert_rows.alerts(conn, before=before, after=after, limit=limit, only_open=only_open)
             open_count, newest = alert_rows.counts(conn)
-        shown = tuple(map(_shown, rows))
-        page = AlertPage(rows=shown, open_count=open_count, newest=newest, more=more)
+        page = AlertPage(rows=rows, open_count=open_count, newest=newest, more=more)
         return self._core.opener(call.session).struct(page)
 
     def _wait(self, after: int, wait_ms: int) -> None:
@@ -94,7 +90,7 @@ class Alerts:
             found = alert_rows.alert(conn, seq)
         if found is None:
             raise refused("not-found", f"Entry {seq} is no alert.")
-        return _shown(found)
+        return found
 
     def acknowledge(self, call: Call) -> AlertView:
         """Say that an alert was looked at, and what it was"""
@@ -134,11 +130,6 @@ class Alerts:
             evaluated=self._watch.evaluated,
             size=self._core.log.size,
         )
-
-
-def _shown(found: AlertView) -> AlertView:
-    """A note that is confidential here is not shown by its digest; it is opened with the log's other values."""
-    return replace(found, acknowledged_note=hide(found.acknowledged_note))
 
 
 def _own(found: AlertView, session: Session) -> PolicyRefusal:
