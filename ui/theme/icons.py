@@ -23,6 +23,7 @@ def source(name: str) -> str:
     return resources.files("resources").joinpath("icons", f"{name}.svg").read_text(encoding="utf-8")
 
 
+@lru_cache(maxsize=256)  # Qt keeps what it scaled by each picture's identity: drawn anew every time, that would grow
 def pixmap(name: str, colour: str, size: int, ratio: float = 1.0) -> QPixmap:
     """The icon in one colour. size: edge in device-independent pixels; ratio: device pixels for each of them."""
     renderer = QSvgRenderer(QByteArray(source(name).replace("currentColor", colour).encode()))
