@@ -2,7 +2,7 @@
 
 verify DATABASE VKEY ROUNDS: the verifier in one process and in two beside a bare scan with a bare SHA-256, and the
     peaks of resident memory.
-module LIBRARY LABEL: a PKCS#11 module without a worker; commands and the PIN come on standard input.
+module LIBRARY LABEL: a PKCS#11 module's C functions, without a worker; commands and the PIN come on standard input.
 software: the same commands over the crypto library, without any store.
 stall: a Qt event loop with a 5 ms timer while a ceremony makes an RSA-4096 key; workspace and adapter come on
     standard input.
@@ -125,46 +125,17 @@ def software() -> None:
 
 
 def module(library: str, label: str) -> None:
-    import pkcs11
-    from pkcs11 import MGF, Attribute, KeyType, Mechanism
-    from pkcs11.util.ec import encode_named_curve_parameters
+    from hsm_console.cli.bench_raw import RawToken
 
-    token = pkcs11.lib(library).get_token(token_label=label)
-    pin = sys.stdin.readline().rstrip("\n")
-    p384 = {Attribute.EC_PARAMS: encode_named_curve_parameters("secp384r1")}
-    edwards = {Attribute.EC_PARAMS: b"\x06\x03\x2b\x65\x70"}
-    private = {Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False, Attribute.MODIFIABLE: False}
-    with token.open(rw=True, user_pin=pin) as session:
+    token = RawToken(library, label, sys.stdin.readline().rstrip("\n"))
+    key, made = token.generate("ec-p384"), {}
 
-        def pair(kind: Any, bits: int | None, public: dict[Any, Any], mechanism: Any) -> Any:
-            return session.generate_keypair(
-                kind, bits, store=True, mechanism=mechanism, public_template=public, private_template=private
-            )
+    def burst(algorithm: str, seconds: str) -> int:
+        if algorithm not in made:
+            made[algorithm] = token.generate(algorithm)
+        return repeated(lambda: token.sign_pss(made[algorithm], b"x" * 1000), float(seconds))
 
-        makers: dict[str, Callable[[], Any]] = {
-            "ec-p384": lambda: pair(KeyType.EC, None, p384, Mechanism.EC_KEY_PAIR_GEN),
-            "ed25519": lambda: pair(KeyType.EC_EDWARDS, None, edwards, Mechanism.EC_EDWARDS_KEY_PAIR_GEN),
-            "rsa-4096": lambda: pair(KeyType.RSA, 4096, {}, Mechanism.RSA_PKCS_KEY_PAIR_GEN),
-        }
-        key = makers["ec-p384"]()[1]
-        made: dict[str, Any] = {}
-
-        def burst(algorithm: str, seconds: str) -> int:
-            if algorithm not in made:
-                made[algorithm] = makers[algorithm]()[1]
-            pss = (Mechanism.SHA256, MGF.SHA256, 32)
-            return repeated(
-                lambda: made[algorithm].sign(b"x" * 1000, mechanism=Mechanism.SHA256_RSA_PKCS_PSS, mechanism_param=pss),
-                float(seconds),
-            )
-
-        serve(
-            {
-                "burst": burst,
-                "generate": lambda algorithm: makers[algorithm](),
-                "sign": lambda text: key.sign(hashlib.sha384(text.encode()).digest(), mechanism=Mechanism.ECDSA),
-            }
-        )
+    serve({"burst": burst, "generate": token.generate, "sign": lambda text: token.sign_p384(key, text.encode())})
 
 
 def stall() -> None:
