@@ -8,7 +8,11 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from hypothesis import HealthCheck, settings
 
+# How quick a machine is says nothing about what is right: a busy one would fail properties that hold.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 _GOLDEN = Path(__file__).parent / "golden"
 
 

@@ -63,7 +63,19 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Fuzzed:
         pytest.skip("softhsm2 is not installed")
     folder = tmp_path_factory.mktemp("fuzz")
     source = Path(__file__).with_name("fuzz.c")
-    command = ["gcc", "-std=gnu17", "-shared", "-fPIC", "-O1", "-w", "-o", folder / "fuzz.so", source, "-ldl"]
+    command = [
+        "gcc",
+        "-std=gnu17",
+        "-shared",
+        "-fPIC",
+        "-O1",
+        "-w",
+        "-Wno-incompatible-pointer-types",
+        "-o",
+        folder / "fuzz.so",
+        source,
+        "-ldl",
+    ]
     subprocess.run(command, check=True)
     return Fuzzed(folder / "fuzz.so", folder)
 
