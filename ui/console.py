@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ui.places import Places
     from ui.road import Road
     from ui.setup.assistant import Assistant
+    from ui.witness.room import Witness
 
 LOOK_MS = 1500
 ROADS = ("keys", "orders", "use", "device")  # places with several pages
@@ -48,12 +49,14 @@ class Console(QObject):
         self._place: Overview | Places | Road | Assistant | None = None
         self._resume = ""  # id of the ceremony to come back to after a log-in
         self._head: Head | None = None
+        self._witness: Witness | None = None
         self._looking = False
         self._farewell = desk.lane()
         desk.session_ended.connect(self._ended)
         window.place_asked.connect(self.go)
         window.log_off_asked.connect(self.log_off)
         window.person_asked.connect(self._another_person)
+        window.watch_asked.connect(self.watch)
         self._quiet = Quiet(window)
         self._timer = QTimer(self)
         self._timer.setInterval(LOOK_MS)
@@ -98,6 +101,7 @@ class Console(QObject):
         self._lane.call(work, lambda _address: self.open_workspace(folder), page.refuse)
 
     def open_workspace(self, directory: str) -> None:
+        self._stop_watching()  # it shows another workspace
         self.desk.workspace = Path(directory)
         recent.remember(directory)
         self.login()
@@ -153,6 +157,25 @@ class Console(QObject):
         page.other.setText(tr("&Back"))
         page.other_asked.connect(partial(self.go, "home"))
         self.window.show_page(page)
+
+    def watch(self) -> None:
+        """A second window whose own session can only read; there is one at a time."""
+        if self._witness is not None:
+            self._witness.raise_window()
+            return
+        from ui.witness.room import Witness
+
+        self._witness = Witness(self, self.desk)
+        self._witness.closed.connect(self._watched)
+
+    def _watched(self) -> None:
+        if self._witness is not None:
+            self._witness.deleteLater()
+            self._witness = None
+
+    def _stop_watching(self) -> None:
+        if self._witness is not None:
+            self._witness.close()
 
     # -- places ----------------------------------------------------------------------------------------------
 
@@ -325,6 +348,7 @@ class Console(QObject):
 
     def stop(self) -> None:
         self._timer.stop()
+        self._stop_watching()
         self._lane.forget()
         self._farewell.forget()
         with contextlib.suppress(RuntimeError):

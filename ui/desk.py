@@ -75,12 +75,17 @@ class Desk(QObject):
             self._gateway = GatewayProcess(workspace)
             return self._gateway.address
 
-    def log_in(self, credential: Path, passphrase: Secret, role: Role | None, *, step_up: bool) -> Session:
-        """Prove a person to the gateway. Blocks; wipes the passphrase. Raises ConsoleError with the exact reason."""
+    def log_in(
+        self, credential: Path, passphrase: Secret, role: Role | None, *, step_up: bool, watch: bool = False
+    ) -> Session:
+        """Prove a person to the gateway. Blocks; wipes the passphrase. Raises ConsoleError with the exact reason.
+
+        watch: the session can only read, and no pause ends it.
+        """
         from hsm_console.client.session import log_in
 
         try:
-            session = log_in(self.gateway(), credential, passphrase, role, step_up)
+            session = log_in(self.gateway(), credential, passphrase, role, step_up, watch=watch)
         finally:
             passphrase.wipe()
         session.on_closed = lambda problem: self._ended.emit(session, problem)

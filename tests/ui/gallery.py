@@ -18,6 +18,7 @@ import fleet_pages
 import places
 import samples as s
 import use_pages
+import witness_pages
 import work_pages
 from PySide6.QtCore import QEvent
 from PySide6.QtWidgets import QApplication
@@ -42,6 +43,7 @@ from ui.shell.page import Page
 from ui.shell.window import Window
 from ui.theme.engine import ThemeEngine, engine
 from ui.theme.tokens import NAMES
+from ui.witness.page import WitnessPage
 
 OUT = Path(__file__).parents[2] / "build" / "screens"
 STEPS = ("welcome", "presence", "clock", "software", "preflight", "authorise", "generate", "read-back", "compare",
@@ -108,6 +110,7 @@ def everything() -> dict[str, tuple[Callable[[], Page], object]]:
         lambda: StatementPage("Grace Hopper", s.STATEMENT, sign_off=True),
         s.ceremony("sign-off"),
     )
+    found["witness"] = (witness_pages.watching, s.ceremony("authorise"))
     return found | {name: (make, None) for name, make in _others().items()}
 
 
@@ -148,7 +151,14 @@ def _plain() -> dict[str, Callable[[], Page]]:
 
 
 def _others() -> dict[str, Callable[[], Page]]:
-    return _plain() | places.simple() | work_pages.simple() | use_pages.simple() | fleet_pages.simple()
+    return (
+        _plain()
+        | places.simple()
+        | work_pages.simple()
+        | use_pages.simple()
+        | fleet_pages.simple()
+        | witness_pages.simple()
+    )
 
 
 TABS = {"home": "home", "key": "keys", "use": "use", "order": "orders", "module": "device", "people": "people",
@@ -166,8 +176,10 @@ def window_with(make: Callable[[], Page], view: object, name: str = "") -> Windo
     )
     window.show_places(shown=not before)
     window.show_place(next((place for start, place in TABS.items() if name.startswith(start)), ""))
-    window.status.show_people([] if before else ["Charlotte Babbage"])
-    window.status.show_device(None if before else s.DEVICE_STATE)
+    watches = isinstance(page, WitnessPage)
+    window.header.setHidden(watches)
+    window.status.show_people([] if before else ["Wilhelmina Diffie"] if watches else ["Charlotte Babbage"])
+    window.status.show_device(None if before or watches else s.DEVICE_STATE)
     if view is not None:
         window.rail.show_view(view)
     window.show_page(page, rail=view is not None)

@@ -8,6 +8,7 @@ from typing import Any
 
 import samples as s
 from places import Gateway
+from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QLabel
 
 from hsm_console.domain.errors import ConsoleError, Problem
@@ -37,6 +38,10 @@ def refusing(problem: Problem) -> Callable[[Any], Any]:
     return refuse
 
 
+class Ends(QObject):
+    session_ended = Signal(object, object)
+
+
 class Desk:
     """Stands where ui.desk.Desk stands. The one who acts is an administrator; custodians may step up."""
 
@@ -47,6 +52,10 @@ class Desk:
         self.left: list[Any] = []
         self.steps: list[str] = []
         self.step_problem: Problem | None = None
+        self._ends = Ends()
+        self.session_ended = self._ends.session_ended
+        self.elsewhere = False
+        self.watched: list[str] = []
 
     def lane(self) -> Lane:
         return Lane(self.calls)
@@ -54,14 +63,19 @@ class Desk:
     def credentials(self) -> list[Path]:
         return [Path(f"/srv/hsm-console/credentials/{uid}.p12") for uid in s.PEOPLE]
 
-    def log_in(self, credential: Path, passphrase: Secret, role: Any, *, step_up: bool) -> Any:
-        assert step_up
+    def log_in(self, credential: Path, passphrase: Secret, role: Any, *, step_up: bool, watch: bool = False) -> Any:
+        assert step_up is not watch
         assert role is None
         passphrase.wipe()
         if self.step_problem is not None:
             raise ConsoleError(self.step_problem)
-        self.steps.append(credential.stem)
+        (self.watched if watch else self.steps).append(credential.stem)
         return Custodian(self.gateway, credential.stem)
+
+    def how_ended(self, _session: Any, _problem: Problem, _quiet_ms: int) -> Any:
+        from ui.login.over import End
+
+        return End.GATEWAY
 
     def leave(self, session: Any) -> None:
         self.left.append(session)

@@ -28,11 +28,13 @@ class LoginPage(Page):
     asked = Signal(object, object, object)  # Path of the credential, Secret, Role or None
     other_asked = Signal()  # another workspace, or a new one
 
-    def __init__(self, files: Callable[[], list[Path]], *, workspace: str, why: str = "") -> None:
-        """why: what happened before, when the person comes back here."""
+    def __init__(self, files: Callable[[], list[Path]], *, workspace: str, why: str = "", watch: bool = False) -> None:
+        """why: what happened before, when the person comes back here. watch: for a window that only watches."""
+        proves = tr("Your credential file and your passphrase prove who you are. Nothing is done by logging in.")
+        watches = tr("Whoever watches proves who she is with her own credential. This window can do nothing but show.")
         super().__init__(
-            tr("Log in"),
-            tr("Your credential file and your passphrase prove who you are. Nothing is done by logging in."),
+            tr("Log in to watch") if watch else tr("Log in"),
+            watches if watch else proves,
             eyebrow=workspace,
             width=WIDTH,
         )
@@ -47,13 +49,13 @@ class LoginPage(Page):
             box.addWidget(field)
         self.add(frame)
         self.elsewhere = False  # the gateway is on another machine: nobody asked it yet
-        self._gateway = label(tr("The gateway is starting."), "hint")
+        self._gateway = label("" if watch else tr("The gateway is starting."), "hint")
         self.add(self._gateway)
         self._identity = label("", "mono", selectable=True)
         self.fold = Fold(tr("Gateway's identity"), self._identity)
         self.fold.hide()
         self.add(self.fold)
-        self.other = button(tr("&Another workspace…"))
+        self.other = button(tr("Close this &window") if watch else tr("&Another workspace…"))
         self.other.clicked.connect(self.other_asked)
         self.main = BusyButton(tr("&Log in"))
         self.main.pressed.connect(self._go)

@@ -38,6 +38,7 @@ class Window(QMainWindow):
     place_asked = Signal(str)  # one of PLACES
     log_off_asked = Signal()
     person_asked = Signal()  # somebody else logs in beside those who are here
+    watch_asked = Signal()  # a second window that only watches
     closing = Signal()  # accepted; the application ends
 
     def __init__(self, reasons_to_stay: Callable[[], tuple[str, ...]]) -> None:
@@ -136,6 +137,7 @@ class Window(QMainWindow):
     def show_places(self, *, shown: bool) -> None:
         for made in self._places.values():
             made.setVisible(shown)
+        self._witness.setVisible(shown)
         self._other.setVisible(shown)
         self._off.setVisible(shown)
 
@@ -174,6 +176,8 @@ class Window(QMainWindow):
         self._name.setWordWrap(False)
         self._theme = button(tr("Theme"), "link", name=tr("Next theme, Control T"))
         self._theme.clicked.connect(engine().next_theme)
+        self._witness = button(tr("Witness window"), "link", name=tr("Open a witness window, Control O"))
+        self._witness.clicked.connect(self.watch_asked)
         self._other = button(tr("Another person"), "link", name=tr("Another person logs in, Control N"))
         self._other.clicked.connect(self.person_asked)
         self._off = button(tr("Log off"), "link", name=tr("Log off, Control L"))
@@ -182,7 +186,7 @@ class Window(QMainWindow):
         above.addSpacing(engine().px(12))  # as much as a tab has around its words
         above.addWidget(self._name)
         above.addStretch(1)
-        for made in (self._theme, self._other, self._off):
+        for made in (self._theme, self._witness, self._other, self._off):
             above.addWidget(made)
         tabs = self._make_tabs()
         box = QVBoxLayout(frame)
@@ -221,6 +225,7 @@ class Window(QMainWindow):
         keys["Ctrl+T"] = engine().next_theme
         keys["Ctrl+L"] = self._log_off
         keys["Ctrl+N"] = self._another
+        keys["Ctrl+O"] = self._watch
         keys["Ctrl++"] = lambda: self._zoom(+1)
         keys["Ctrl+="] = lambda: self._zoom(+1)
         keys["Ctrl+-"] = lambda: self._zoom(-1)
@@ -234,6 +239,10 @@ class Window(QMainWindow):
     def _another(self) -> None:
         if not self._other.isHidden():
             self.person_asked.emit()
+
+    def _watch(self) -> None:
+        if not self._witness.isHidden():
+            self.watch_asked.emit()
 
     def _log_off(self) -> None:
         if not self._off.isHidden():
