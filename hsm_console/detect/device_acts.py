@@ -93,6 +93,11 @@ class Keys(msgspec.Struct, frozen=True, kw_only=True):
     log: str = ""
 
 
+def _elsewhere(event: ev.OperationIntended | ev.OperationSucceeded) -> bool:
+    """A copy that was destroyed in a further device: this device has no part in that."""
+    return event.operation is Operation.DESTROY and bool(event.device)
+
+
 class Acts:
     """A fold over the entries from `since` on (and over those that name service keys, from the beginning)."""
 
@@ -110,6 +115,8 @@ class Acts:
     def see(self, recorded: Recorded) -> None:
         event = recorded.event
         match event:
+            case ev.OperationIntended() | ev.OperationSucceeded() if _elsewhere(event):
+                pass
             case ev.OperationIntended():
                 self._open[recorded.seq] = (recorded, event)
                 self._between_devices(recorded, event)
@@ -175,7 +182,7 @@ class Acts:
         """Two devices agree on a key, or one gives a copy: pairs that live for a moment, and a proof of use."""
         if event.operation not in (Operation.AGREE, Operation.REPLICATE) or recorded.seq < self._since:
             return
-        ids = [object_id(bytes.fromhex(recorded.fingerprint), index).hex() for index in range(2)]
+        ids = [object_id(bytes.fromhex(recorded.fingerprint), index).hex() for index in range(3)]  # pair, key, trial
         for key_id in (*ids, event.key_id, event.under):
             for operation in (*USES, "generate", "destroy"):
                 self.allowed[operation, key_id] += 2

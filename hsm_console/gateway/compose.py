@@ -42,6 +42,7 @@ from hsm_console.gateway.services.access import Access
 from hsm_console.gateway.services.alerts import Alerts
 from hsm_console.gateway.services.auditing import Auditing
 from hsm_console.gateway.services.ceremonies import Ceremonies
+from hsm_console.gateway.services.destroying import Destroying
 from hsm_console.gateway.services.device_log import DeviceLog
 from hsm_console.gateway.services.devices import Devices
 from hsm_console.gateway.services.disclosing import Disclosing
@@ -295,7 +296,7 @@ def _serve(core: Core, run: Path, listen: str) -> Gateway:
     routes += standing.routes() + witnessing.routes() + RootSheets(core).routes()
     routes += Devices(core, fleet, on_unlock=copying.settle).routes()
     routes += Work(core).routes() + own_log.routes()
-    for kind in KeyOrders(core).kinds():
+    for kind in (*KeyOrders(core).kinds(), Destroying(core, fleet, copying.settle).kind()):
         orders.register(kind)
     access.document = document(routes)
     app = App(

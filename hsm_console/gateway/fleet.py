@@ -134,6 +134,8 @@ class Fleet:
         self.core = core
         self.region = core.file.region
         self.primary = Primary(core.device, self.region)
+        self.moving = threading.Lock()
+        """Held while a key is copied, and while one is destroyed wherever it lies: not both at once."""
         self._members: dict[str, Member] = {}
         self._shares = Shares()
         self._served = threading.local()

@@ -67,6 +67,8 @@ class Members:
             case ev.OperationSucceeded() if event.operation in (Operation.REPLICATE, Operation.AGREE):
                 row_of_key = (event.device, event.key_id, recorded.seq)
                 conn.execute("INSERT OR REPLACE INTO device_key VALUES (?,?,?)", row_of_key)
+            case ev.OperationSucceeded() if event.operation is Operation.DESTROY and event.device:
+                conn.execute("DELETE FROM device_key WHERE device=? AND object_id=?", (event.device, event.key_id))
 
 
 def _added(event: ev.MemberAdded, seq: int) -> MemberRow:

@@ -136,7 +136,7 @@ class Keys:
         known = key(conn, event.key_id)
         if known is not None and event.operation is Operation.CERTIFY:
             _put_key(conn, msgspec.structs.replace(known, certificate=event.certificate))
-        elif known is not None and event.operation is Operation.DESTROY:
+        elif known is not None and event.operation is Operation.DESTROY and not event.device:  # a copy's end is not it
             _put_key(conn, msgspec.structs.replace(known, state="destroyed"))
 
 

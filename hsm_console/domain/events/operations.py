@@ -32,7 +32,8 @@ class OperationIntended(Event, frozen=True, kw_only=True, tag="operation-intende
     key_id: hex CKA_ID of an existing key the operation uses; under: of the wrapping key; input_sha256: digest of what
     is signed, verified, encrypted, decrypted or unwrapped. count: how many keys a batch makes; `label` gives the name
     of each ({n}: its number, the first is `first`); length: octets of RANDOM and DERIVE. device: name of a further
-    device that REPLICATE copies the key to, under the same id, or that AGREE makes a wrapping key with.
+    device that REPLICATE copies the key to, under the same id, that AGREE makes a wrapping key with, or in
+    which DESTROY destroys its copy (the key itself lives on in the workspace's own token until it is destroyed there).
     """
 
     operation: Operation

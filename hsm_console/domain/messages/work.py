@@ -162,7 +162,10 @@ ORDER_PARAMETERS: dict[str, dict[str, str]] = {
         "usages": "of sign, encrypt, wrap, derive; with a comma between them",
         "extractable": "yes or no: may the key leave the device under a wrapping key",
     },
-    DESTROY_KEY: {"key": "the key's id (hexadecimal)"},
+    DESTROY_KEY: {
+        "key": "the key's id (hexadecimal)",
+        "leave": "names of further devices whose copies are left, with a comma between them; empty: none",
+    },
     WRAP_KEY: {"key": "the id of the key that leaves", "under": "the id of the wrapping key"},
     UNWRAP_KEY: {
         "under": "the id of the wrapping key",

@@ -1,4 +1,4 @@
-"""Orders about keys: make some, destroy one, let one out under a wrapping key, take one in.
+"""Orders about keys: make some, let one out under a wrapping key, take one in. Destroying one: see `destroying`.
 
 Each run announces what it does with intents of its own, tied to the order; the quorum stands in the order.
 """
@@ -21,7 +21,6 @@ from hsm_console.domain.events import Operation, Recorded
 from hsm_console.domain.ids import object_id
 from hsm_console.domain.keys import Grade, KeySpec
 from hsm_console.domain.messages import work as msg
-from hsm_console.gateway import member_rows
 from hsm_console.gateway.core import Core
 from hsm_console.gateway.ordering import Job, OrderKind
 from hsm_console.gateway.services import key_batches, key_parameters, key_trial, work_keys
@@ -58,15 +57,6 @@ class KeyOrders:
                 optional=("count", "usages", "extractable"),
             ),
             OrderKind(
-                action=msg.DESTROY_KEY,
-                title="Destroy a key",
-                parameters=told[msg.DESTROY_KEY],
-                check=self._check_destruction,
-                summary=lambda given: f"Destroy the key {self._named(given['key'])} for good.",
-                run=self._destroy,
-                irreversible=True,
-            ),
-            OrderKind(
                 action=msg.WRAP_KEY,
                 title="Let a key out, wrapped",
                 parameters=told[msg.WRAP_KEY],
@@ -96,35 +86,6 @@ class KeyOrders:
         row = work_keys.find(self._core, key_id).row
         kind = title(work_keys.find(self._core, key_id).algorithm)
         return f"“{row.label}” ({kind}, {row.object_id})"
-
-    # -- destroying -----------------------------------------------------------------------------------------------
-
-    def _check_destruction(self, given: dict[str, str], session: Session) -> None:
-        key_parameters.own(self._core, given["key"])
-
-    def _destroy(self, job: Job) -> dict[str, str]:
-        core = self._core
-        key = key_parameters.own(core, job.order.parameters["key"])
-        intent = ev.OperationIntended(
-            operation=Operation.DESTROY, algorithm=key.algorithm, label=key.row.label, key_id=key.row.object_id
-        )
-
-        def act(announced: Recorded) -> tuple[ev.OperationSucceeded, None]:
-            core.device.run("destroy", key.object_id)
-            return work_keys.outcome(announced, key), None
-
-        core.device.hsm()  # raises `device-locked`
-        recorded, _ = perform(core, job.session, intent, act, correlation=job.correlation, critical=True)
-        left = self._copies(key.row.object_id)
-        return {"key": key.row.object_id, "entry": str(recorded.seq)} | (
-            {"copies remain on": ", ".join(left)} if left else {}
-        )
-
-    def _copies(self, key_id: str) -> tuple[str, ...]:
-        """Further devices that hold a copy by the log's word: destroying one does not reach those."""
-        with self._core.reading() as conn:
-            names = [row.name for row in member_rows.members(conn)]
-            return tuple(name for name in names if key_id in member_rows.copies(conn, name))
 
     # -- out ------------------------------------------------------------------------------------------------------
 

@@ -24,7 +24,7 @@ from hsm_console.gateway.fleet import Fleet
 from hsm_console.gateway.member import Member
 from hsm_console.gateway.ordering import Job, OrderKind, OrderStopped
 from hsm_console.gateway.projections import KeyRow
-from hsm_console.gateway.services import agreement, copy_proof
+from hsm_console.gateway.services import agreement, copy_proof, destroying
 from hsm_console.gateway.services.recorded import conclude, failure, perform
 from hsm_console.gateway.sessions import Session
 from hsm_console.hsm.pool import Priority
@@ -175,7 +175,8 @@ class Replicating:
             job.progress(number, len(wanted))
             if job.stopped():
                 raise OrderStopped(f"{copied} of {len(wanted)} keys were copied.", {"copied": str(copied)})
-            copied += self._copy(job, member, under, row)
+            with self._fleet.moving:
+                copied += self._copy(job, member, under, self._row(row.object_id))
         job.progress(len(wanted), len(wanted))
         return {"copied": str(copied), "were there": str(len(wanted) - copied), "device": member.name}
 
@@ -261,11 +262,16 @@ class Replicating:
 
     def _settle_one(self, announced: Recorded, intent: ev.OperationIntended, member: Member) -> None:
         if intent.operation is Operation.AGREE:
-            ids = [object_id(bytes.fromhex(announced.fingerprint), index) for index in range(2)]
+            ids = [object_id(bytes.fromhex(announced.fingerprint), index) for index in range(3)]
             left = [i for hsm in (self._core.device.hsm(), member.hsm(Priority.CEREMONY)) for i in ids
                     if hsm.find(object_id=i)]  # fmt: skip
             text = "Parts of the agreement are left in the devices; nothing uses them." if left else "Nothing is left."
             return self._end(announced, "partial" if left else "not-done", text)
+        if intent.operation is Operation.DESTROY:
+            found = member.hsm(Priority.CEREMONY).find(object_id=bytes.fromhex(intent.key_id))
+            ending = destroying.ended(announced, found)
+            self._core.log.append([Draft(event=ending, correlation=announced.correlation, critical=True)])
+            return None
         row = self._row(intent.key_id)
         if not member.hsm(Priority.CEREMONY).find(object_id=bytes.fromhex(row.object_id)):
             return self._end(announced, "not-done", f"“{member.name}” holds no copy of the key.")

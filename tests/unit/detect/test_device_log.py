@@ -200,11 +200,24 @@ def test_what_a_further_device_did_is_not_demanded_of_this_one() -> None:
     assert told.ended() == [("sign", A, False)]
 
 
+def test_the_end_of_a_copy_in_a_further_device_allows_nothing_in_this_one() -> None:
+    told = Told()
+    ends = {"operation": Operation.DESTROY, "key_id": A, "device": "second"}
+    intent = told.tell(ev.OperationIntended(**ends))
+    told.tell(ev.OperationSucceeded(intent=intent, **ends))
+    failing = told.tell(ev.OperationIntended(**ends))
+    told.tell(ev.OperationFailed(intent=failing, operation=Operation.DESTROY, code="x", text="x"))
+    assert told.ended() == []
+    assert len(findings([record(1, "destroy")], Ours(told.acts.acts, allowed=told.acts.allowed))) == 1
+
+
 def test_an_agreement_between_two_devices_is_allowed_its_pairs_and_no_more() -> None:
     told = Told()
     agreeing = told.tell(ev.OperationIntended(operation=Operation.AGREE, label="between", device="second"))
     pair = object_id(bytes.fromhex(f"{agreeing:064x}")).hex()
+    trial = object_id(bytes.fromhex(f"{agreeing:064x}"), 2).hex()
     told.ended()
+    assert told.acts.allowed["wrap", trial] == told.acts.allowed["destroy", trial] == 2
     records = [record(n, operation, pair) for n, operation in enumerate(("generate", "decrypt", "destroy"), 1)]
     ours = Ours(told.acts.acts, allowed=told.acts.allowed)
     assert findings(records, ours) == ()
