@@ -19,6 +19,7 @@ from hsm_console.domain.errors import ConsoleError, Problem
 from hsm_console.domain.events import Draft
 from hsm_console.gateway import alert_rows, watch_alerts
 from hsm_console.gateway.core import Core
+from hsm_console.gateway.projections import pruned_below
 
 HEARTBEAT_S = 600
 TAIL = 5000  # entries before the first that is judged whose windows are primed; older ones are folded into facts only
@@ -50,19 +51,18 @@ class Watch:
         return self._at
 
     def _known(self) -> tuple[dict[str, str] | None, int | None]:
-        """The rules of the run before, and the first entry that it did not judge; None: nobody watched yet."""
+        """The rules of the run before, and the first entry that it did not judge; None: nobody watched yet, or what
+        was said of it was pruned."""
         log = self._core.log
         with self._core.reading() as conn:
-            query = "SELECT max(seq) FROM entry_row WHERE kind = ?"
-            rules, beat = (conn.execute(query, (kind,)).fetchone()[0] for kind in ("rules-loaded", "heartbeat"))
-        if rules is None:
-            return None, None
-        loaded = log.read(rules).event
-        assert isinstance(loaded, ev.RulesLoaded)  # noqa: S101 - its row says so
-        mark = loaded.since
+            query, below = "SELECT max(seq) FROM entry_row WHERE kind = ? AND seq >= ?", pruned_below(conn)
+            rules, beat = (conn.execute(query, (kind, below)).fetchone()[0] for kind in ("rules-loaded", "heartbeat"))
+        loaded = log.read(rules).event if rules is not None else None
+        marks = [loaded.since] if isinstance(loaded, ev.RulesLoaded) else []
         if beat is not None:
-            mark = max(mark, getattr(log.read(beat).event, "evaluated", 0))
-        return loaded.rules, min(mark, log.size)
+            marks.append(getattr(log.read(beat).event, "evaluated", 0))
+        known = loaded.rules if isinstance(loaded, ev.RulesLoaded) else None
+        return known, min(max(marks), log.size) if marks else None
 
     # -- begin and end ------------------------------------------------------------------------------------
 

@@ -128,17 +128,19 @@ def test_what_happened_while_nobody_watched_is_told_at_the_next_start(workspace:
 
 
 @pytest.fixture
-def flows_house() -> Any:
+def flows_house(request: pytest.FixtureRequest) -> Any:
     """Start a gateway on a workspace, as often as a test likes."""
     import contextlib
     import sys
 
-    module = next(m for name, m in sys.modules.items() if name.endswith("conftest") and hasattr(m, "House"))
+    # Several folders have a conftest with a House; this one's is that from which `workspace` comes.
+    home = Path(request.path).with_name("conftest.py")
+    house = next(m for m in tuple(sys.modules.values()) if getattr(m, "__file__", None) == str(home)).House
 
     @contextlib.contextmanager
     def start(workspace: Path) -> Any:
         with contextlib.ExitStack() as stack:
             gateway = stack.enter_context(GatewayProcess(workspace))
-            yield module.House(workspace, gateway, stack)
+            yield house(workspace, gateway, stack)
 
     return start

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.softhsm
 MODULE = Path("/usr/lib/softhsm/libsofthsm2.so")
 USER_PIN = "user-pin-1357"
 EC_ID, AES_ID = b"\x01" * 16, b"\x02" * 16
-DEADLINES = {"search": 3.0, "short": 5.0, "sign": 5.0, "open": 10.0, "generate": 10.0, "login": 5.0}
+DEADLINES = {"search": 3.0, "list": 3.0, "short": 5.0, "sign": 5.0, "open": 10.0, "generate": 10.0, "login": 5.0}
 LENGTHS = ("zero", "short", "long", "huge", "unavailable")
 KINDS = [
     *(f"{what}-{how}" for what in ("sign", "encrypt", "decrypt", "attribute") for how in LENGTHS),

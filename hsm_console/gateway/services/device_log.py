@@ -27,6 +27,7 @@ from hsm_console.domain.messages.audit import Finding
 from hsm_console.gateway import projections
 from hsm_console.gateway.app import Call, Route
 from hsm_console.gateway.core import Core
+from hsm_console.gateway.projections import pruned_below
 from hsm_console.gateway.sessions import Session
 from hsm_console.hsm.pool import Priority
 from hsm_console.hsm.port import Unsupported
@@ -142,8 +143,8 @@ class DeviceLog:
         """The comparison before; one with until -1 when there was none with this device, or none from files."""
         core, serial = self._core, self._serial()
         with core.reading() as conn:
-            query = "SELECT seq FROM entry_row WHERE kind = 'device-log-compared' ORDER BY seq DESC"
-            rows = conn.execute(query).fetchall()
+            query = "SELECT seq FROM entry_row WHERE kind = 'device-log-compared' AND seq >= ? ORDER BY seq DESC"
+            rows = conn.execute(query, (pruned_below(conn),)).fetchall()
         for (seq,) in rows:
             event = core.log.read(seq).event
             if isinstance(event, ev.DeviceLogCompared) and (event.serial, event.source) == (serial, source):
@@ -171,8 +172,8 @@ class DeviceLog:
         core = self._core
         with core.reading() as conn:
             marks = ",".join("?" * len(_SERVICE))
-            query = f"SELECT seq FROM entry_row WHERE kind IN ({marks}) AND seq < ? ORDER BY seq"  # noqa: S608
-            service = [seq for (seq,) in conn.execute(query, (*_SERVICE, since))]
+            query = f"SELECT seq FROM entry_row WHERE kind IN ({marks}) AND seq >= ? AND seq < ? ORDER BY seq"  # noqa: S608
+            service = [seq for (seq,) in conn.execute(query, (*_SERVICE, pruned_below(conn), since))]
             signed = conn.execute("SELECT count(*) FROM checkpoint WHERE size > ?", (since,)).fetchone()[0]
         entries = [core.log.read(seq) for seq in service]
         return device_acts.fold([*entries, *core.log.scan(since, until)], since, keys, signed)

@@ -15,7 +15,7 @@ from hsm_console.domain.events import Draft
 from hsm_console.domain.keys import Custody, KeyAttributes, KeyInfo
 from hsm_console.gateway import projections
 from hsm_console.gateway.core import Core
-from hsm_console.gateway.projections import KeyRow
+from hsm_console.gateway.projections import KeyRow, pruned_below
 from hsm_console.hsm.pool import Priority
 
 GUARDS = ("sensitive", "always_sensitive", "extractable", "never_extractable", "private", "token", "local")
@@ -61,7 +61,10 @@ def _elsewhere(row: KeyRow, seen: Collection[str]) -> bool:
 def _remains(core: Core) -> frozenset[str]:
     """Ids that an intent announced whose end was not a key: those are no strangers, they are told of elsewhere."""
     with core.reading() as conn:
-        intents = [row for row in projections.all_intents(conn) if row.ending != "operation-succeeded"]
+        below = pruned_below(conn)
+        intents = [
+            row for row in projections.all_intents(conn) if row.ending != "operation-succeeded" and row.seq >= below
+        ]
     return frozenset(key_id for row in intents for key_id in recovery.expected_ids(core.log.read(row.seq)))
 
 
@@ -98,6 +101,7 @@ def _answer(event: ev.KeysReadBack) -> tuple[tuple[str, ...], ...]:
 
 def _last(core: Core) -> ev.KeysReadBack | None:
     with core.reading() as conn:
-        (seq,) = conn.execute("SELECT max(seq) FROM entry_row WHERE kind = 'keys-read-back'").fetchone()
+        query = "SELECT max(seq) FROM entry_row WHERE kind = 'keys-read-back' AND seq >= ?"
+        (seq,) = conn.execute(query, (pruned_below(conn),)).fetchone()
     event = core.log.read(seq).event if seq is not None else None
     return event if isinstance(event, ev.KeysReadBack) else None

@@ -188,7 +188,7 @@ WAITING: frozenset[Callable[..., Any]] = frozenset(
 )
 """Functions of the client whose service does not exist yet. Each leaves this list when its service comes."""
 MADE_BY_HAND: frozenset[Callable[..., Any]] = frozenset(
-    {reporting.save, reporting.check_receipt, anchors.cosign, audit.receipt_file}
+    {reporting.save, reporting.check_receipt, anchors.cosign, anchors.bring_file, audit.receipt_file}
 )
 
 
