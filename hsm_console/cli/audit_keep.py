@@ -17,7 +17,7 @@ import msgspec
 from hsm_console.audit import segment, segment_check
 from hsm_console.audit.checkpoint import Vkey
 from hsm_console.cli.terminal import Secrets, logged_in, usage
-from hsm_console.client import anchors, orders
+from hsm_console.client import anchors, audit, orders
 from hsm_console.client.session import Session
 from hsm_console.crypto.files import write_durably
 from hsm_console.domain.errors import ExitCode, InputError, Problem
@@ -99,11 +99,10 @@ _WISHES = {"rotate": _rotate, "prune": _prune, "erase": _erase}
 
 
 def _disclose(args: argparse.Namespace, session: Session) -> int:
-    from urllib.parse import quote
 
     if args.out.exists():
         raise usage("out-exists", f"{args.out} is there already.")
-    data = session.raw("GET", f"/v1/audit/disclosures?entries={quote(args.entries)}")
+    data = audit.disclosures(session, args.entries)
     write_durably(args.out, data)
     count = data.count(b"\n") - 1
     if args.json:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 from hsm_console.client.session import Session
 from hsm_console.domain.errors import EnvironmentFault, Problem
@@ -77,4 +78,4 @@ def sign_sheet(session: Session) -> SheetView:
 
 def sheet_file(session: Session, entry: int, form: str) -> bytes:
     """form: pdf, txt (with all proofs) or vkey."""
-    return session.raw("GET", f"/v1/root-sheets/{entry}/{form}")
+    return session.raw("GET", f"/v1/root-sheets/{entry}/{quote(form, safe='')}")

@@ -62,3 +62,8 @@ def receipt_file(session: Session, seq: int, form: str) -> bytes:
     if form not in RECEIPT_FORMS:
         raise ValueError(f"a receipt comes as one of {RECEIPT_FORMS}")
     return session.raw("GET", f"/v1/audit/entries/{seq}/receipt.{form}")
+
+
+def disclosures(session: Session, entries: str) -> bytes:
+    """The sealed values of some entries, for people outside. entries: numbers and ranges, such as `4,9-12`."""
+    return session.raw("GET", f"/v1/audit/disclosures?{urlencode({'entries': entries})}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from hsm_console.client.session import Session
 from hsm_console.domain.keys import SignMechanism
 from hsm_console.domain.messages import work
@@ -14,7 +16,7 @@ def offers(session: Session) -> list[work.KeyOffer]:
 
 def detail(session: Session, key_id: str) -> work.KeyDetail:
     """What may be done with this key, and why not the rest."""
-    return session.call("GET", f"/v1/work/keys/{key_id}", None, work.KeyDetail)
+    return session.call("GET", f"/v1/work/keys/{_part(key_id)}", None, work.KeyDetail)
 
 
 def sign(session: Session, key_id: str, mechanism: SignMechanism, data: bytes, name: str = "") -> work.SignReply:
@@ -49,4 +51,8 @@ def random(session: Session, length: int) -> work.RandomReply:
 
 def wrapped(session: Session, sha256: str) -> bytes:
     """A wrapped key that an order left in the workspace."""
-    return session.call("GET", f"/v1/work/wrapped/{sha256}", None, work.WrappedKey).data
+    return session.call("GET", f"/v1/work/wrapped/{_part(sha256)}", None, work.WrappedKey).data
+
+
+def _part(text: str) -> str:
+    return quote(text, safe="")

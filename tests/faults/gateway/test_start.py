@@ -112,7 +112,9 @@ def test_a_changed_entry_is_noticed_at_the_start(workspace: Path) -> None:
     with sqlite3.connect(workspace / "audit.db") as conn:
         for (name,) in conn.execute("SELECT name FROM sqlite_master WHERE type='trigger'").fetchall():
             conn.execute(f'DROP TRIGGER "{name}"')
-        conn.execute("UPDATE entry SET body = CAST(replace(CAST(body AS TEXT), '"boottime_ms":', '"boottime_ms":1') AS BLOB) WHERE seq = 2")
+        body = conn.execute("SELECT body FROM entry WHERE seq = 2").fetchone()[0]
+        changed = body.replace(b'"boottime_ms":', b'"boottime_ms":1')
+        conn.execute("UPDATE entry SET body = ? WHERE seq = 2", (changed,))
     conn.close()
     assert start_fails(workspace).code in ("log-changed", "log-damaged")
 
