@@ -249,7 +249,7 @@ def test_one_custodian_declines_and_nothing_is_made(house: Any) -> None:
     decide(house, "g.hopper", yes=False)
     decide(house, "e.noether", yes=False)
     house.qtbot.waitUntil(lambda: page.order.state is OrderState.DECLINED, timeout=20_000)
-    assert "Not this year." in house.words()
+    house.qtbot.waitUntil(lambda: "Not this year." in house.words(), timeout=20_000)
     assert not page.run.isVisible()
     house.console.go("keys")
     house.qtbot.waitUntil(lambda: "No key yet" in house.words(), timeout=20_000)

@@ -26,6 +26,7 @@ from hsm_console.gateway.app import MAX_BODY_BYTES, App, Call, Raw, Request, Rou
 from hsm_console.gateway.incidents import Incidents
 from hsm_console.gateway.openapi import document
 from hsm_console.gateway.routes import table
+from hsm_console.gateway.services.disclosing import Disclosing
 from hsm_console.policy.roles import Action
 
 
@@ -41,7 +42,7 @@ class Anything:
 
 def routes() -> tuple[Route, ...]:
     one: Any = Anything()
-    return table(one, one, one, one, one, one, one)
+    return table(one, one, one, one, one, one, one) + Disclosing(one).routes()
 
 
 class Person:
