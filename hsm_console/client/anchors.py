@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
+from hsm_console.client.brought import brought
 from hsm_console.client.session import Session
-from hsm_console.domain.errors import EnvironmentFault, Problem
 from hsm_console.domain.messages.anchors import BringCosignature, CosignatureView, LogStatus, SheetView, WitnessHead
 
 
@@ -38,16 +38,7 @@ def bring(session: Session, body: BringCosignature) -> list[CosignatureView]:
 
 def bring_file(session: Session, path: Path, key: str = "") -> list[CosignatureView]:
     """Hand in a file of a witness: text, or a picture of its codes. Raises EnvironmentFault `file-unreadable`."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise EnvironmentFault(
-            Problem(
-                code="file-unreadable",
-                what=f"{path.name} cannot be read: {error.strerror}.",
-                todo="Check the medium and the permissions, then choose it again.",
-            )
-        ) from error
+    data = brought(path)
     return bring(session, BringCosignature(data=data, key=key))
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
+from hsm_console.client.brought import brought
 from hsm_console.client.session import Session
 from hsm_console.domain.errors import EnvironmentFault, Problem, VerificationFailed
 from hsm_console.domain.messages.reporting import (
@@ -84,16 +85,7 @@ def save(
 
 def check_receipt(session: Session, path: Path) -> CheckedFile:
     """What the receipts in a file prove and what not. Raises EnvironmentFault `file-unreadable`."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise EnvironmentFault(
-            Problem(
-                code="file-unreadable",
-                what=f"{path.name} cannot be read: {error.strerror}.",
-                todo="Check the medium and the permissions, then choose it again.",
-            )
-        ) from error
+    data = brought(path)
     return check_receipt_data(session, path.name, data)
 
 
