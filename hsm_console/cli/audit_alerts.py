@@ -26,7 +26,7 @@ from hsm_console.detect.engine import Engine
 from hsm_console.detect.rules import Rule, RuleSet, load
 from hsm_console.domain.errors import ExitCode
 from hsm_console.domain.events import Recorded, RulesLoaded
-from hsm_console.domain.messages.alerts import AlertView, RuleView
+from hsm_console.domain.messages.alerts import AlertView, DeviceLogReport, RuleView
 
 _MARKS = (b'"alert-raised"', b'"alert-acknowledged"')
 
@@ -126,7 +126,11 @@ def _show(args: argparse.Namespace) -> int:
 
 def _acknowledge(args: argparse.Namespace) -> int:
     with logged_in(args.log, args.credential, Secrets(from_stdin=args.secrets == "-")) as session:
-        _tell_alert(alerts.acknowledge(session, args.alert, args.note), as_json=args.json)
+        before = alerts.show(session, args.alert)
+        found = alerts.acknowledge(session, args.alert, args.note)
+    if before.acknowledged_ms:
+        sys.stderr.write("It was answered before. The first answer stands; yours was not recorded.\n")
+    _tell_alert(found, as_json=args.json)
     return ExitCode.OK
 
 
@@ -137,9 +141,21 @@ def _device_log(args: argparse.Namespace) -> int:
     if args.json:
         print(msgspec.json.encode(report).decode())
     else:
-        print(f"{report.records} records of the device {report.serial}, {report.matched} agree (entry {report.entry})")
-        print("\n".join(f"{item.word}: {item.text}" for item in report.findings) or "Nothing differs.")
+        _tell_report(report)
     return ExitCode.VERIFICATION if report.findings else ExitCode.OK
+
+
+def _tell_report(report: DeviceLogReport) -> None:
+    where = f"of the device {report.serial} (entry {report.entry} of this log)"
+    if report.beginning:
+        print(f"{report.records} records {where} are the beginning; the next comparison judges what comes after them.")
+        return
+    strange = sum(item.word == "SHADOW-OP" for item in report.findings)
+    known = max(0, report.records - report.matched - strange)
+    print(f"{report.records} records {where}: {report.matched} match an entry, {known} are the console's own work.")
+    print("\n".join(f"{item.word}: {item.text}" for item in report.findings) or "Nothing differs.")
+    if report.findings:
+        print("What to do: lock the HSM, hold no ceremony, and show this to the auditor and the security officer.")
 
 
 def _bytes(path: Path) -> bytes:
@@ -156,7 +172,8 @@ def _tell_alert(alert: AlertView, *, as_json: bool) -> None:
     print(f"{alert.title} ({alert.level}, rule {alert.rule})")
     print(alert.text)
     print(f"What to do: {alert.todo}")
-    print(f"Entries {alert.first} to {alert.last}; its own entry is {alert.seq}, {_moment(alert.time_ms)}.")
+    cause = f"Entry {alert.last}" if alert.first == alert.last else f"Entries {alert.first} to {alert.last}"
+    print(f"{cause}; its own entry is {alert.seq}, {_moment(alert.time_ms)}.")
     if alert.acknowledged_ms:
         print(f"{alert.acknowledged_by}, {_moment(alert.acknowledged_ms)}: {alert.acknowledged_note}")
     else:

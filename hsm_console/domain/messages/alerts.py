@@ -81,7 +81,10 @@ class CompareDeviceLog(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeviceLogReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What the comparison found. entry: where it is recorded, -1 when it was made offline."""
+    """What the comparison found. entry: where it is recorded, -1 when it was made offline.
+
+    beginning: nothing was compared before from there, so that what the device told is the beginning and was not judged.
+    """
 
     source: str
     serial: str
@@ -89,3 +92,4 @@ class DeviceLogReport(msgspec.Struct, frozen=True, kw_only=True):
     matched: int
     findings: tuple[Finding, ...]
     entry: int = -1
+    beginning: bool = False

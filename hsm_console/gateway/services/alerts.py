@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from hsm_console.domain import events as ev
-from hsm_console.domain.errors import ExitCode, PolicyRefusal, Problem
+from hsm_console.domain.errors import ExitCode, InputError, PolicyRefusal, Problem
 from hsm_console.domain.events import Draft
 from hsm_console.domain.messages.alerts import Acknowledge, AlertPage, AlertView, RulesView, RuleView
 from hsm_console.gateway import alert_rows
@@ -89,7 +89,7 @@ class Alerts:
         with self._core.reading() as conn:
             found = alert_rows.alert(conn, seq)
         if found is None:
-            raise refused("not-found", f"Entry {seq} is no alert.")
+            raise _no_alert(seq)
         return found
 
     def acknowledge(self, call: Call) -> AlertView:
@@ -98,7 +98,7 @@ class Alerts:
         body: Acknowledge = call.body
         note = body.note.strip()
         if not note or len(note) > NOTE_LENGTH:
-            raise refused("note-missing", f"Say in 1 to {NOTE_LENGTH} characters what the alert was.")
+            raise _note_missing()
         if found.subject == call.session.person.uid:
             error = _own(found, call.session)
             self._core.note_refusal(call.session, "acknowledge-alert", error)
@@ -130,6 +130,30 @@ class Alerts:
             evaluated=self._watch.evaluated,
             size=self._core.log.size,
         )
+
+
+def _no_alert(seq: int) -> InputError:
+    return InputError(
+        Problem(
+            code="not-found",
+            what=f"Entry {seq} is no alert.",
+            todo="Look at the list of alerts: an alert is named by the number of its own entry.",
+            contact="an auditor",
+            exit_code=ExitCode.USAGE,
+        )
+    )
+
+
+def _note_missing() -> InputError:
+    return InputError(
+        Problem(
+            code="note-missing",
+            what=f"An answer to an alert says in 1 to {NOTE_LENGTH} characters what it was.",
+            todo="Write one sentence, also when it was nothing; then answer again.",
+            contact="an auditor",
+            exit_code=ExitCode.USAGE,
+        )
+    )
 
 
 def _own(found: AlertView, session: Session) -> PolicyRefusal:

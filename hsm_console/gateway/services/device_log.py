@@ -119,6 +119,7 @@ class DeviceLog:
             matched=found.matched,
             findings=tuple(_finding(text) for text in found.findings),
             entry=entry,
+            beginning=before.until < 0,
         )
 
     def _compared(
