@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from hsm_console.cli import bench_desk, bench_device, bench_log, bench_proof, bench_watch, bench_work
+from hsm_console.cli import bench_desk, bench_device, bench_log, bench_proof, bench_start, bench_watch, bench_work
 from hsm_console.cli.bench_measure import Measure, Place, Row
 from hsm_console.domain.errors import ConsoleError, ExitCode
 
@@ -32,6 +32,7 @@ ROOMS: dict[str, Measure] = {
     "verify": bench_proof.verification,
     "inclusion": bench_proof.inclusion,
     "receipt": bench_proof.receipts,
+    "start-up": bench_start.start_up,
     "alert": bench_watch.alert,
     "cold-start": bench_desk.cold_start,
     "ui-stall": bench_desk.stall,

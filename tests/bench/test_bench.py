@@ -18,6 +18,7 @@ FAST = {
     "append-32": ["append-32"],
     "verify": ["verify", "verify-2", "verify-memory"],
     "inclusion": ["inclusion"],
+    "start-up": ["start-up"],
     "sign": ["sign-ec-p384"],
 }
 
@@ -45,7 +46,7 @@ def test_rows_have_the_fields_that_programs_rely_on(rows):
 
 def test_limits_are_measured_in_the_same_run(rows):
     by_name = {row["name"]: row for row in rows}
-    for name in ("append-1", "append-32", "verify", "sign-ec-p384"):
+    for name in ("append-1", "append-32", "verify", "start-up", "sign-ec-p384"):
         assert by_name[name]["limit"] > 0
         assert by_name[name]["ratio"] > 0
     assert "OK entries=600" in by_name["verify"]["note"]
