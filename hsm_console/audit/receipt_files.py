@@ -9,8 +9,6 @@ import tempfile
 import warnings
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
-
 from hsm_console.audit.receipt import MAGIC, QR_PREFIX, Receipt, parse
 from hsm_console.domain.errors import EnvironmentFault, ExitCode, InputError, Problem
 from hsm_console.paper import qr
@@ -72,6 +70,8 @@ def _from_codes(path: Path, codes: list[str]) -> tuple[Receipt, ...]:
 
 
 def _picture_codes(path: Path, data: bytes) -> list[str]:
+    from PIL import Image, UnidentifiedImageError  # most receipts are read as text
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)

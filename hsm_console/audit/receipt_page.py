@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -22,7 +22,9 @@ from hsm_console.domain.errors import ExitCode, InputError, Problem, Verificatio
 from hsm_console.domain.events import Recorded
 from hsm_console.domain.keys import Grade
 from hsm_console.paper import qr
-from hsm_console.paper.page import Paper, grouped_hex
+
+if TYPE_CHECKING:
+    from hsm_console.paper.page import Paper
 
 PROVES = (
     "This receipt proves that exactly the entry described here is number {index} of the log “{origin}”, that the log "
@@ -49,6 +51,8 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
 def page(receipt: Receipt, vkey: Vkey, setting: Setting, shown: Callable[[Recorded], Recorded] | None = None) -> bytes:
     """The PDF page. The receipt is verified before, and the drawn page is read back after (where pdftoppm is
     installed). Raises as `receipt.verify`, and VerificationFailed qr-unreadable."""
+    from hsm_console.paper.page import Paper  # ReportLab takes its time
+
     proven = verify(receipt, vkey)
     recorded = proven.recorded
     if recorded is not None and shown is not None:
@@ -130,6 +134,8 @@ def _key(paper: Paper, event: Any, *, simulated: bool) -> None:
 
 
 def _proof(paper: Paper, proven: Proven, receipt: Receipt, vkey: Vkey) -> None:
+    from hsm_console.paper.page import grouped_hex
+
     signed, _ = moment(proven.seconds * 1000, "UTC")
     paper.heading("The proof")
     rows = [

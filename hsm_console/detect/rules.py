@@ -32,6 +32,7 @@ _OURS = {"text", "todo", "quiet", "per", "subject"}
 _CORRELATION = {"type", "rules", "group-by", "timespan", "condition", "aliases", "generate"}
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
 _SOURCE = {"product": "hsm-console"}
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml reads ten times as fast: every gateway reads them all
 
 
 class Correlation(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,7 +124,7 @@ def read_file(name: str, data: bytes) -> list[Rule]:
     if len(data) > LARGEST:
         raise refused(name, f"the file is longer than {LARGEST} bytes")
     try:
-        documents = list(yaml.safe_load_all(data.decode("utf-8")))
+        documents = list(yaml.load_all(data.decode("utf-8"), Loader=_Loader))
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as fault:
         raise refused(name, f"it is no YAML: {' '.join(str(fault).split())[:200]}") from None
     if not documents:

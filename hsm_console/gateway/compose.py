@@ -6,6 +6,7 @@ workspace.toml → lock → authority → log → files held to the log → rost
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -298,7 +299,7 @@ def _serve(core: Core, run: Path, listen: str) -> Gateway:
     routes += Work(core).routes() + own_log.routes()
     for kind in (*KeyOrders(core).kinds(), Destroying(core, fleet, copying.settle).kind()):
         orders.register(kind)
-    access.document = document(routes)
+    access.document = functools.cache(lambda: document(routes))
     app = App(
         routes,
         identify=lambda request: core.sessions.identify(

@@ -20,7 +20,7 @@ from reportlab.platypus import PageBreak, Paragraph, SimpleDocTemplate, Spacer, 
 
 from hsm_console.crypto import words
 from hsm_console.paper import fonts
-from hsm_console.paper.qr import QrFlowable
+from hsm_console.paper.qr_flowable import QrFlowable
 
 SIZES = {"A4": A4, "Letter": LETTER}
 WATERMARK = "SIMULATION"

@@ -1,30 +1,25 @@
 """QR codes: drawn with `qrcode`, read back with ZXing before anybody relies on them (AUDIT 6).
 
-One symbol, at most version 30 (larger ones fail in scanners), error correction M where it fits, else L.
+One symbol, at most version 30 (larger ones fail in scanners), error correction M where it fits, else L. What draws and
+reads is imported at the first code: every receipt knows this module, and a gateway starts without having drawn one.
 """
 
 from __future__ import annotations
 
 import io
 import re
-
-import qrcode
-import zxingcpp
-from PIL import Image
-from qrcode.exceptions import DataOverflowError
-from qrcode.util import MODE_8BIT_BYTE, MODE_ALPHA_NUM, QRData
-from reportlab.lib.units import mm
-from reportlab.platypus.flowables import Flowable
+from typing import TYPE_CHECKING
 
 from hsm_console.domain.errors import ExitCode, InputError, Problem, VerificationFailed
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 MAX_VERSION = 30
 QUIET = 4  # modules of white around (ISO/IEC 18004)
-MODULE_MM = 0.55  # 3.2 px at 150 dpi; well above the 0.4 mm that scanners need
 _ROOM = 2520
 _MASK = 0  # receipts are as good as random: choosing among the eight masks costs 8 times the time and gains nothing
 _ALPHANUMERIC = re.compile(r"[0-9A-Z $%*+\-./:]*")
-_CORRECTION = (qrcode.constants.ERROR_CORRECT_M, qrcode.constants.ERROR_CORRECT_L)
 
 
 def fits(text: str) -> bool:
@@ -34,8 +29,12 @@ def fits(text: str) -> bool:
 
 def matrix(text: str) -> list[list[bool]]:
     """The modules, without the quiet zone. Raises InputError `qr-too-large` above version 30-L."""
+    import qrcode
+    from qrcode.exceptions import DataOverflowError
+    from qrcode.util import MODE_8BIT_BYTE, MODE_ALPHA_NUM, QRData
+
     mode = MODE_ALPHA_NUM if _ALPHANUMERIC.fullmatch(text) else MODE_8BIT_BYTE
-    for correction in _CORRECTION:
+    for correction in (qrcode.constants.ERROR_CORRECT_M, qrcode.constants.ERROR_CORRECT_L):
         code = qrcode.QRCode(error_correction=correction, border=0, mask_pattern=_MASK)
         code.add_data(QRData(text.encode(), mode=mode))
         try:
@@ -59,6 +58,8 @@ def png(text: str, pixels: int = 6) -> bytes:
 
     Raises InputError qr-too-large, VerificationFailed qr-unreadable.
     """
+    from PIL import Image
+
     cells = matrix(text)
     size = len(cells) + 2 * QUIET
     picture = Image.new("1", (size, size), 1)
@@ -75,6 +76,8 @@ def png(text: str, pixels: int = 6) -> bytes:
 
 def read(picture: Image.Image) -> tuple[str, ...]:
     """The texts of all QR codes on a picture (a scan, a photo, a rendered page)."""
+    import zxingcpp
+
     formats = zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode)
     return tuple(found.text for found in zxingcpp.read_barcodes(picture.convert("L"), formats=formats))
 
@@ -90,41 +93,3 @@ def check(picture: Image.Image, text: str) -> None:
                 exit_code=ExitCode.VERIFICATION,
             )
         )
-
-
-class QrFlowable(Flowable):  # type: ignore[misc]
-    """A QR code as vector rectangles, for ReportLab's flow; width in points."""
-
-    def __init__(self, text: str, min_mm: float = 40.0) -> None:
-        super().__init__()
-        self._cells = matrix(text)
-        count = len(self._cells) + 2 * QUIET
-        self._module = max(MODULE_MM, min_mm / count) * mm
-        self.width = self.height = count * self._module
-
-    def wrap(self, *_: float) -> tuple[float, float]:
-        return self.width, self.height
-
-    def draw(self) -> None:
-        canvas = self.canv
-        canvas.saveState()
-        canvas.setFillColorRGB(1, 1, 1)
-        canvas.rect(0, 0, self.width, self.height, stroke=0, fill=1)
-        canvas.setFillColorRGB(0, 0, 0)
-        for y, row in enumerate(self._cells):
-            top = self.height - (y + QUIET + 1) * self._module
-            for start, length in _runs(row):
-                left = (start + QUIET) * self._module
-                canvas.rect(left, top, length * self._module, self._module, stroke=0, fill=1)
-        canvas.restoreState()
-
-
-def _runs(row: list[bool]) -> list[tuple[int, int]]:
-    """(start, length) of the dark stretches: one rectangle each leaves no hairlines between modules."""
-    runs: list[tuple[int, int]] = []
-    for at, dark in enumerate(row):
-        if dark and runs and sum(runs[-1]) == at:
-            runs[-1] = (runs[-1][0], runs[-1][1] + 1)
-        elif dark:
-            runs.append((at, 1))
-    return runs

@@ -7,6 +7,7 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ class Access:
 
     def __init__(self, core: Core) -> None:
         self._core = core
-        self.document: dict[str, Any] = {}
+        self.document: Callable[[], dict[str, Any]] = dict
 
     def greeting(self, call: Call) -> Greeting:
         """How the gateway sees the person, before anything else"""
@@ -104,7 +105,7 @@ class Access:
 
     def openapi(self, call: Call) -> dict[str, Any]:
         """This interface as an OpenAPI 3.1 document"""
-        return self.document
+        return self.document()
 
     def device(self, call: Call) -> DeviceState:
         """The token as it is now, and whether it is unlocked"""

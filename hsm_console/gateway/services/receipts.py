@@ -15,7 +15,6 @@ from hsm_console.audit import receipt as rc
 from hsm_console.audit.opened import Opener
 from hsm_console.audit.receipt import Receipt
 from hsm_console.audit.receipt_page import Setting
-from hsm_console.ceremony import minutes_pdf, script_pdf
 from hsm_console.crypto.files import write_durably
 from hsm_console.domain import events as ev
 from hsm_console.domain.errors import ConsoleError
@@ -130,7 +129,11 @@ class Receipts:
         )
 
     def minutes_pdf(self, data: bytes) -> bytes:
+        from hsm_console.ceremony import minutes_pdf  # ReportLab takes its time
+
         return minutes_pdf.write(data)
 
     def script_paper(self, text: str) -> bytes:
+        from hsm_console.ceremony import script_pdf
+
         return script_pdf.write(text)

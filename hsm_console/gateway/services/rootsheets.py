@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hsm_console.audit import checkpoint as cp
-from hsm_console.audit import rootsheet, rootsheet_page, tree
+from hsm_console.audit import rootsheet, tree
 from hsm_console.audit.rootsheet import RootSheet
 from hsm_console.audit.vkey import ML_DSA_44, Vkey, message_of, pack, parse_vkey
 from hsm_console.crypto.files import write_durably
@@ -204,6 +204,8 @@ class RootSheets:
 
     def _write(self, recorded: Recorded) -> None:
         """The text with all proofs, the sheet, and the key. They can be made again from the log."""
+        from hsm_console.audit import rootsheet_page  # ReportLab takes its time
+
         core, event = self._core, recorded.event
         assert isinstance(event, RootSigned)  # noqa: S101 - its caller asked for this kind
         sheet, software = self._sheet(event)

@@ -106,6 +106,8 @@ BAD = [
     (b"\xff\xfe", "no YAML"),
     (b"", "empty"),
     (b"a: [", "no YAML"),
+    (b"[" * 60_000, "no YAML"),
+    (b"- " * 30_000, "no YAML"),
     (b"- 1", "a map"),
     (b"!!python/object/apply:os.system [id]", "no YAML"),
     (b"title: " + b"x" * 70_000, "longer than"),
