@@ -59,6 +59,11 @@ def _of_making(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--extractable", action="store_true", help="may leave the module under a wrapping key")
 
 
+def _of_destroying(verb: argparse.ArgumentParser) -> None:
+    said = "a further device whose copy is left; may be given several times"
+    verb.add_argument("--leave", action="append", default=[], metavar="DEVICE", help=said)
+
+
 def _of_wrapping(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--under", required=True, metavar="KEY", help="the wrapping key's id or name")
 
@@ -80,6 +85,7 @@ def _of_saving(verb: argparse.ArgumentParser) -> None:
 
 _MORE: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "make": _of_making,
+    "destroy": _of_destroying,
     "wrap": _of_wrapping,
     "unwrap": _of_unwrapping,
     "wrapped": _of_saving,
@@ -145,7 +151,8 @@ def _make(args: argparse.Namespace, session: Session) -> tuple[Any, list[str]]:
 
 
 def _destroy(args: argparse.Namespace, session: Session) -> tuple[Any, list[str]]:
-    return _ask(session, msg.DESTROY_KEY, {"key": find(session, args.key).object_id})
+    given = {"key": find(session, args.key).object_id}
+    return _ask(session, msg.DESTROY_KEY, given | ({"leave": ",".join(args.leave)} if args.leave else {}))
 
 
 def _wrap(args: argparse.Namespace, session: Session) -> tuple[Any, list[str]]:

@@ -18,7 +18,7 @@ from hsm_console.client import orders
 from hsm_console.client.session import Session
 from hsm_console.domain.errors import ExitCode
 from hsm_console.domain.events import Decision
-from hsm_console.domain.messages.orders import OrderState, OrderView
+from hsm_console.domain.messages.orders import OrderKindView, OrderState, OrderView
 
 POLL_SECONDS = 0.2
 _WORDS = {
@@ -56,11 +56,13 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(args: argparse.Namespace) -> int:
     """Run one of them. Raises ConsoleErrors."""
     with logged_in(args.workspace, args.credential, Secrets(from_stdin=args.secrets == "-")) as session:
-        if args.order_verb in ("kinds", "list"):
-            found = orders.kinds(session) if args.order_verb == "kinds" else orders.listed(session)
-            lines = [f"{k.action}  {k.title}  ({', '.join(k.parameters)})" for k in orders.kinds(session)]
-            if args.order_verb == "list":
-                lines = [f"{o.id}  {o.state.value}  {o.summary}" for o in orders.listed(session)]
+        if args.order_verb == "kinds":
+            kinds = orders.kinds(session)
+            _tell(args, msgspec.json.encode(kinds), [_kind(kind) for kind in kinds])
+            return ExitCode.OK
+        if args.order_verb == "list":
+            found = orders.listed(session)
+            lines = [f"{o.id}  {o.state.value}  {o.summary}" for o in found]
             _tell(args, msgspec.json.encode(found), lines or ["There are no orders."])
             return ExitCode.OK
         view = _VERBS[args.order_verb](args, session)
@@ -70,6 +72,12 @@ def run(args: argparse.Namespace) -> int:
 
 def _tell(args: argparse.Namespace, data: bytes, lines: list[str]) -> None:
     sys.stdout.write(data.decode() + "\n" if args.json else "".join(f"{line}\n" for line in lines))
+
+
+def _kind(kind: OrderKindView) -> str:
+    """What may stay away stands in brackets."""
+    given = [f"[{name}]" if name in kind.optional else name for name in kind.parameters]
+    return f"{kind.action}  {kind.title}  ({', '.join(given)})"
 
 
 def _lines(view: OrderView) -> list[str]:

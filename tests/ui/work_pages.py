@@ -160,7 +160,13 @@ def kinds() -> list[OrderKindView]:
     }  # fmt: skip
     return [
         OrderKindView(
-            action=action, title=title, parameters=given, needs_quorum=quorum, irreversible=last, may_open=True
+            action=action,
+            title=title,
+            parameters=given,
+            needs_quorum=quorum,
+            irreversible=last,
+            may_open=True,
+            optional=tuple(name for name in given if name == "under"),
         )
         for action, (title, given, quorum, last) in said.items()
     ]
@@ -191,8 +197,9 @@ def simple() -> dict[str, Callable[[], Any]]:
 
 
 def _keys() -> dict[str, Callable[[], Any]]:
+    from ui.keys.ending import DestroyPage
     from ui.keys.key import KeyPage
-    from ui.keys.leaving import DestroyPage, UnwrapPage, WrapPage
+    from ui.keys.leaving import UnwrapPage, WrapPage
     from ui.keys.making import MakePage
     from ui.keys.page import KeysPage
     from ui.orders import words
@@ -216,6 +223,13 @@ def _keys() -> dict[str, Callable[[], Any]]:
     def wrong() -> MakePage:
         page = MakePage(offers(), MAKE_FIVE | {"label": "invoice-signing"})
         page.check.click()
+        return page
+
+    def leaving() -> DestroyPage:
+        from fleet_pages import row
+
+        page = DestroyPage(one, (row("zurich-2"), row("bern", unlocked=False)))
+        page.copies["bern"].setChecked(True)
         return page
 
     def no_room() -> CheckPage:
@@ -245,6 +259,7 @@ def _keys() -> dict[str, Callable[[], Any]]:
         "key-make-check": check,
         "key-make-refused": no_room,
         "key-destroy": lambda: DestroyPage(one),
+        "key-destroy-copies": leaving,
         "key-wrap": lambda: WrapPage(out, wrapping),
         "key-wrap-none": lambda: WrapPage(out, []),
         "key-unwrap": lambda: UnwrapPage(wrapping, offers()),

@@ -1,4 +1,4 @@
-"""Keys that end, leave or come in: each is an order with a page that says what will be different afterwards."""
+"""Keys that leave or come in: each is an order with a page that says what will be different afterwards."""
 
 from __future__ import annotations
 
@@ -12,67 +12,12 @@ from hsm_console.domain.keys import Algorithm, Usage
 from hsm_console.domain.messages.ceremony import KeyView
 from hsm_console.domain.messages.work import KeyOffer
 from ui import texts
-from ui.ceremony.step_page import commit_warning
 from ui.keys import words
 from ui.shell.page import Page
 from ui.texts import tr
-from ui.widgets.basics import button, card, label, marked, pairs
-from ui.widgets.busy import BusyButton
+from ui.widgets.basics import button, card, label
 from ui.widgets.field import FormField, choice, line
 from ui.widgets.file_field import FileField
-from ui.widgets.fingerprint import Fingerprint
-from ui.widgets.problem import notice
-from ui.widgets.typed_word import TypedWord
-
-
-class DestroyPage(Page):
-    """The safe choice has the focus, Enter does nothing, a word is typed, and other people still have to agree."""
-
-    asked = Signal()
-    left = Signal()
-
-    def __init__(self, key: KeyView) -> None:
-        super().__init__(tr("Destroy “{label}”", label=key.label), eyebrow=tr("Key"))
-        sentence = tr("Nobody will ever again sign or decrypt with “{label}”, and what was encrypted for it stays "
-                      "unreadable; there is no copy unless it was wrapped and taken out.", label=key.label)  # fmt: skip
-        self.add(commit_warning(sentence))
-        frame, box = card()
-        box.addWidget(pairs(words.facts(key)))
-        self.add(frame)
-        if key.fingerprint:
-            self.add(Fingerprint(key.fingerprint, key.words))
-        text = tr("This page destroys nothing yet: it asks. Custodians approve first, then somebody carries it out and "
-                  "types the word once more.")  # fmt: skip
-        self.add(marked("people", "accent", label(text)))
-        self.word = TypedWord(tr("destroy"))
-        self.add(self.word)
-        self._kept = notice(tr("Nothing has been asked. The key stays as it is."))
-        self._kept.hide()
-        self.add(self._kept)
-        self.safe = button(tr("&Keep the key"))
-        self.safe.clicked.connect(self._keep)
-        self.main = BusyButton(tr("&Ask for its destruction"), "commit")
-        self.main.set_allowed(False)
-        self.main.pressed.connect(self._go)
-        self.word.matched.connect(self.main.set_allowed)
-        self.back = button(tr("&Back to the key"))
-        self.back.clicked.connect(self.left)
-        self.aside(self.back)
-        self.act(self.safe, self.main)
-        self.first = self.safe
-
-    def refuse(self, problem: Problem) -> None:
-        self.main.stop()
-        self.tell(problem)
-
-    def _keep(self) -> None:
-        self.word.set_text("")
-        self._kept.show()
-
-    def _go(self) -> None:
-        if self.word.is_right:
-            self.main.start()
-            self.asked.emit()
 
 
 class WrapPage(Page):

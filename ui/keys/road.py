@@ -19,8 +19,9 @@ from hsm_console.domain.people import Role
 from ui.desk import Desk
 from ui.files import read
 from ui.keys import certificate
+from ui.keys.ending import DestroyPage
 from ui.keys.key import SHOWN, KeyPage
-from ui.keys.leaving import DestroyPage, UnwrapPage, WrapPage
+from ui.keys.leaving import UnwrapPage, WrapPage
 from ui.keys.making import MakePage
 from ui.keys.page import KeysPage
 from ui.orders import words
@@ -117,10 +118,17 @@ class KeyRoad(Road):
         self._check(form.title, GENERATE_KEYS, values, then)
 
     def _destroy(self, key: KeyView) -> None:
-        page = DestroyPage(key)
-        page.left.connect(self._window.back)
-        page.asked.connect(lambda: self._open(DESTROY_KEY, {"key": key.object_id}, page.refuse))
-        self._window.show_over(page)
+        def ask(page: DestroyPage, left_in: object) -> None:
+            leave = ",".join(checked(tuple, left_in))
+            self._open(DESTROY_KEY, {"key": key.object_id} | ({"leave": leave} if leave else {}), page.refuse)
+
+        def came(fleet: FleetView) -> None:
+            page = DestroyPage(key, tuple(row for row in fleet.devices if not row.primary))
+            page.left.connect(self._window.back)
+            page.asked.connect(partial(ask, page))
+            self._window.show_over(page)
+
+        self._lane.call(partial(devices.listed, self._session), came, self._window.page.tell)
 
     def _wrap(self, key: KeyView) -> None:
         form = WrapPage(key, [k for k in self._wrapping() if k.object_id != key.object_id])

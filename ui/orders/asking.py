@@ -66,8 +66,10 @@ class AskPage(Page):
         self._who.setText(" ".join(said))
         for name, meaning in kind.parameters.items():
             title, given = words.name(name), self._choices.get(name)
-            made = choice(title, [(text, value) for text, value in given], hint=meaning) if given \
-                else line(title, hint=meaning)  # fmt: skip
+            if name in kind.optional:
+                title = tr("{what} (optional)", what=title)
+            # what is to be typed there is told only where it is typed: who chooses sees names, not ids
+            made = choice(title, [(text, value) for text, value in given]) if given else line(title, hint=meaning)
             self.fields[name] = made
             self._box.addWidget(made)
 
@@ -78,7 +80,7 @@ class AskPage(Page):
         values = {name: _value(field) for name, field in self.fields.items()}
         for name, field in self.fields.items():
             field.clear_error()
-            if not values[name] and not _may_be_empty(kind.parameters[name]):
+            if not values[name] and name not in kind.optional:
                 field.show_error(tr("Fill this in."))
                 field.setFocus()
                 return
@@ -89,8 +91,3 @@ def _value(field: FormField) -> str:
     if isinstance(field.control, QComboBox):
         return str(field.control.currentData())
     return field.text().strip()
-
-
-def _may_be_empty(meaning: str) -> bool:
-    """The gateway says it in the parameter's own words, and refuses what it needs all the same."""
-    return "empty" in meaning

@@ -33,7 +33,9 @@ class OpenOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OrderKindView(msgspec.Struct, frozen=True, kw_only=True):
-    """GET /v1/order-kinds. parameters: name → what is to be given there; may_open: this person may ask for it."""
+    """GET /v1/order-kinds. parameters: name → what is to be given there; optional: names of those that may stay away;
+    may_open: this person may ask for it.
+    """
 
     action: str
     title: str
@@ -41,6 +43,7 @@ class OrderKindView(msgspec.Struct, frozen=True, kw_only=True):
     needs_quorum: bool
     irreversible: bool
     may_open: bool
+    optional: tuple[str, ...] = ()
 
 
 class OrderVote(msgspec.Struct, frozen=True, kw_only=True):

@@ -80,8 +80,8 @@ class Destroying:
                     code="device-locked",
                     what=f"A copy of the key may lie in a device that is locked: {', '.join(locked)}.",
                     key_state="Nothing was destroyed.",
-                    todo="Unlock it first (or take it off the list). To destroy the key elsewhere only, ask anew with "
-                    f"leave={','.join(locked)}: the custodians then sign that it is left there.",
+                    todo="Unlock it first (or take it off the list). To destroy the key elsewhere only, ask anew and "
+                    f"leave what is in {', '.join(locked)}: the custodians then sign that it is left there.",
                     contact="the administrator of the HSM",
                     details={"locked": ", ".join(locked)},
                 )
@@ -109,8 +109,8 @@ class Destroying:
                 what=f"Whether the device “{member.name}” holds a copy of “{key.row.label}” cannot be said: it shows "
                 "something else under the key's id, or the key under another id.",
                 key_state="Nothing was destroyed.",
-                todo="Compare the devices. What is there is destroyed with its maker's tools; or ask anew with "
-                f"leave={member.name}.",
+                todo="Compare the devices. What is there is destroyed with its maker's tools; or ask anew and leave "
+                f"what is in “{member.name}”.",
                 contact="the administrator of the HSM",
                 details={"device": member.name, "key": key.row.object_id},
             )

@@ -79,6 +79,7 @@ class Orders:
                 needs_quorum=kind.needs_quorum,
                 irreversible=kind.irreversible,
                 may_open=bool(set(roles) & set(kind.openers)),
+                optional=kind.optional,
             )
             for kind in self._kinds.values()
         ]

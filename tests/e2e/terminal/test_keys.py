@@ -78,6 +78,10 @@ def test_a_key_s_life(workspace: Path, tmp_path: Path) -> None:
     code, problem = said(workspace, "use", "sign", "web 2", letter)
     assert (code, problem["code"]) == (3, "file-exists")
     assert said(workspace, "use", "sign", "web 2", letter, "--out", tmp_path / "x", who="joan")[0] == 4
+    code, problem = said(workspace, "key", "destroy", "web 2", "--leave", "second", "--leave", "third")
+    assert (code, problem["code"]) == (2, "device-unknown")
+    kinds = {kind["action"]: kind for kind in said(workspace, "order", "kinds")[1]}
+    assert kinds["destroy-key"]["optional"] == ["leave"]
     carried_out(workspace, "key", "destroy", "web 2")
     code, problem = said(workspace, "use", "sign", shown["key_id"], other)
     assert (code, problem["code"]) == (4, "key-destroyed")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+import fleet_pages as f
 import places
 import pytest
 import samples as s
@@ -14,8 +15,9 @@ from standins import emitted, refusing, words
 from hsm_console.domain.keys import Algorithm
 from hsm_console.domain.messages.devices import FleetView
 from hsm_console.domain.messages.orders import OpenOrder, OrderKindView
-from hsm_console.domain.messages.work import GENERATE_KEYS
-from ui.keys.leaving import DestroyPage, UnwrapPage, WrapPage
+from hsm_console.domain.messages.work import DESTROY_KEY, GENERATE_KEYS
+from ui.keys.ending import DestroyPage
+from ui.keys.leaving import UnwrapPage, WrapPage
 from ui.keys.making import MakePage
 from ui.keys.road import KeyRoad
 from ui.orders.check import CheckPage
@@ -93,7 +95,7 @@ def test_destroying_has_the_safe_answer_first_and_enter_does_nothing(qtbot, show
     assert asked == []
     page.main.button.click()
     page.main.button.click()
-    assert asked == [()], "once"
+    assert asked == [()], "once, and nothing is left anywhere"
 
 
 def test_keeping_the_key_is_an_answer_that_is_seen(show):
@@ -114,6 +116,28 @@ def test_a_refusal_stays_and_keeps_the_word(show):
     assert not page.main.working
     assert page.word.text() == "destroy"
     assert places.DENIED.what in words(page)
+
+
+def test_what_is_left_in_other_modules_is_chosen_one_by_one_and_said(show):
+    page = DestroyPage(s.key(), (f.row("zurich-2"), f.row("bern & co", unlocked=False)))
+    show(page)
+    asked = emitted(page.asked)
+    assert page.left_in == (), "it goes everywhere unless somebody says otherwise"
+    assert "nobody can see whether a copy lies there" in page.copies["bern & co"].accessibleDescription()
+    assert page.copies["zurich-2"].accessibleDescription() == ""
+    assert page.copies["bern & co"].text() == "Leave what is in “bern && co”", "a name underlines nothing"
+    page.copies["bern & co"].setChecked(True)
+    assert "If a copy lies in “bern & co”, it lives on there." in words(page)
+    page.word.set_text("destroy")
+    page.main.button.click()
+    assert asked == [("bern & co",)]
+
+
+def test_without_further_modules_there_is_nothing_to_leave(show):
+    page = DestroyPage(s.key())
+    show(page)
+    assert page.copies == {}
+    assert "Copies in other modules" not in words(page)
 
 
 # -- leaving and coming in -------------------------------------------------------------------------------------
@@ -194,6 +218,25 @@ def test_an_order_is_opened_only_after_check_and_confirm(qtbot, road, window, ga
     qtbot.waitUntil(lambda: bool(went))
     assert opened == [OpenOrder(action=GENERATE_KEYS, parameters=w.MAKE_FIVE)]
     assert went == [("orders", w.order().id)]
+
+
+@pytest.mark.parametrize(("left", "parameters"), [((), {}), (("zurich-2", "bern"), {"leave": "zurich-2,bern"})])
+def test_the_order_names_the_modules_that_are_left(qtbot, road, window, gateway, left, parameters):
+    opened: list[OpenOrder] = []
+    gateway.answers["POST /v1/orders"] = lambda body: (opened.append(body), w.order())[1]
+    gateway.answers["GET /v1/devices"] = f.fleet(f.row(), f.row("zurich-2"), f.row("bern", unlocked=False))
+    key = w.several()[2]
+    window.page.opened.emit(key)
+    window.page.destroy_asked.emit()
+    qtbot.waitUntil(lambda: isinstance(window.page, DestroyPage))
+    page = window.page
+    assert list(page.copies) == ["zurich-2", "bern"], "the first module is no choice: there it goes last"
+    for name in left:
+        page.copies[name].setChecked(True)
+    page.word.set_text("destroy")
+    page.main.button.click()
+    qtbot.waitUntil(lambda: bool(opened))
+    assert opened == [OpenOrder(action=DESTROY_KEY, parameters={"key": key.object_id} | parameters)]
 
 
 def test_a_refused_order_stays_on_the_check_page(qtbot, road, window, gateway):

@@ -344,6 +344,8 @@ def test_what_is_missing_is_said_and_what_may_be_empty_is_left_out(show):
     page = AskPage(w.kinds(), w.CHOICES)
     show(page)
     filled = emitted(page.filled)
+    titles = {name: field.control.accessibleName() for name, field in page.fields.items()}
+    assert titles == {"key": "Key", "device": "Module", "under": "Wrapping key (optional)"}
     page.check.click()
     assert filled == [("replicate-key", {"key": "all", "device": "zurich-2"})]
     page.kind.control.setCurrentIndex(2)
