@@ -45,9 +45,12 @@ class Road(QObject):
     def _session(self) -> Session:
         return self._desk.book.acting
 
-    def _save(self, page: Page, then: Callable[[Path], None], data: bytes | str, path: object) -> None:
+    def _save(
+        self, page: Page, then: Callable[[Path], None], data: bytes | str, path: object, private: bool = False
+    ) -> None:
+        """private: it is nobody else's to read."""
         octets = data.encode() if isinstance(data, str) else data
-        self._lane.call(partial(write, checked(Path, path), octets), then, page.tell)
+        self._lane.call(partial(write, checked(Path, path), octets, private=private), then, page.tell)
 
     def _receipt(self, entry: int) -> None:
         """Make a receipt for an entry and show it over the present page."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,10 +13,15 @@ from hsm_console.domain.errors import EnvironmentFault, Problem
 from ui.texts import tr
 
 
-def write(path: Path, data: bytes) -> Path:
-    """Raises EnvironmentFault `file-not-written`."""
+def write(path: Path, data: bytes, *, private: bool = False) -> Path:
+    """private: only its owner may read it, also when another file was there. Raises EnvironmentFault
+    `file-not-written`.
+    """
     try:
-        path.write_bytes(data)
+        if private:
+            _write_private(path, data)
+        else:
+            path.write_bytes(data)
     except OSError as error:
         problem = Problem(
             code="file-not-written",
@@ -25,6 +31,14 @@ def write(path: Path, data: bytes) -> Path:
         )
         raise EnvironmentFault(problem) from error
     return path
+
+
+def _write_private(path: Path, data: bytes) -> None:
+    """A new file takes the place of an old one: whoever has that open, or may read it, gets nothing."""
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
 
 
 class _Place:

@@ -216,7 +216,9 @@ def _derive(args: argparse.Namespace, session: Session) -> tuple[Any, list[str]]
 def _random(args: argparse.Namespace, session: Session) -> tuple[Any, list[str]]:
     reply = work.random(session, args.length)
     told, lines = _kept(args.out, reply.data, reply.entry)
-    return {**told, "sources": reply.sources}, [*lines, f"Mixed from {' and '.join(reply.sources)}."]
+    lines.append(f"Mixed from {' and '.join(reply.sources)}.")
+    lines.append(f"Health tests of the device's generator: passed, {reply.tested} octets so far.")
+    return {**told, "sources": reply.sources, "tested": reply.tested}, lines
 
 
 def _kept(out: Path, data: bytes, entry: int) -> tuple[dict[str, Any], list[str]]:

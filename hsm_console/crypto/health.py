@@ -37,6 +37,7 @@ class Health:
 
     def __init__(self, name: str) -> None:
         self.started = False
+        self.passed = 0  # octets in a row without a failure, the start-up test included
         self._name = name
         self._last = -1
         self._run = 0
@@ -58,6 +59,7 @@ class Health:
         for octet in octets:
             self._repetition(octet)
             self._proportion(octet)
+        self.passed += len(octets)
 
     def _repetition(self, octet: int) -> None:
         self._run = self._run + 1 if octet == self._last else 1
@@ -74,7 +76,7 @@ class Health:
             raise self._stuck(f"one octet came {self._same} times among {self._seen or WINDOW}")
 
     def _stuck(self, why: str) -> EnvironmentFault:
-        self.started, self._last, self._run, self._seen = False, -1, 0, 0
+        self.started, self.passed, self._last, self._run, self._seen = False, 0, -1, 0, 0
         return EnvironmentFault(
             Problem(
                 code="random-source-stuck",

@@ -12,7 +12,7 @@ import work_pages as w
 
 from hsm_console.domain.errors import Problem
 from hsm_console.domain.keys import SignMechanism
-from hsm_console.domain.messages.work import DecryptReply, EncryptReply, SignReply, Verified
+from hsm_console.domain.messages.work import DecryptReply, DeriveReply, EncryptReply, RandomReply, SignReply, Verified
 from ui.files import Brought
 
 CONTRACT = b"The parties agree on everything.\n" * 400
@@ -56,13 +56,34 @@ def decrypted() -> DecryptReply:
     return DecryptReply(data=CONTRACT, entry=96, time_ms=s.NOW)
 
 
+STUCK = Problem(
+    code="random-source-stuck",
+    what="The random number generator “token” is not working: it gave the same octet 8 times in a row.",
+    key_state="No key was touched.",
+    todo="Do not make any key. Have the device examined.",
+    contact="the maker of the device",
+)
+SECRET = bytes(range(100, 132))
+
+
+def derived() -> DeriveReply:
+    return DeriveReply(secret=SECRET, entry=97, time_ms=s.NOW)
+
+
+def drawn(octets: bytes = SECRET) -> RandomReply:
+    sources = ("the device", "the operating system")
+    return RandomReply(data=octets, entry=98, time_ms=s.NOW, sources=sources, tested=1152)
+
+
 def simple() -> dict[str, Callable[[], Any]]:
     """name → maker of a page."""
     from ui.orders.check import CheckPage
-    from ui.signing import endings
+    from ui.signing import endings, secret_endings
     from ui.signing.fields import Source
     from ui.signing.forms import DecryptForm, EncryptForm, SignForm, VerifyForm, Wish
     from ui.signing.page import UsePage
+    from ui.signing.secret_forms import DeriveForm, RandomForm
+    from ui.widgets.disclosed import Disclosed
     from ui.widgets.fold import Fold
 
     key = s.key()
@@ -94,6 +115,28 @@ def simple() -> dict[str, Callable[[], Any]]:
         form.main._tick()
         return form
 
+    exchange = w.several()[7]
+    agreement = Wish("derive", exchange, Source(path=Path("/srv/in/partner.pem")), bound=b"file 12", length=32)
+
+    def derive_wrong() -> DeriveForm:
+        form = ready(DeriveForm([exchange]), exchange, opened=True)
+        form.public.set_path(Path("/srv/in/partner.pem"))
+        form.length.set_text("8")
+        form.main.button.click()
+        return form
+
+    def agreed() -> Any:
+        return secret_endings.agreed(exchange, agreement, brought("partner.pem", b"x" * 215), derived(), who)
+
+    def opened(page: Any) -> Any:
+        page.findChild(Disclosed).show_it.setChecked(True)
+        return page
+
+    def stuck() -> RandomForm:
+        form = RandomForm()
+        form.refuse(STUCK)
+        return form
+
     def sign_check() -> CheckPage:
         items = [
             *endings.about(brought(LONG_NAME)),
@@ -121,5 +164,14 @@ def simple() -> dict[str, Callable[[], Any]]:
         "use-encrypted": lambda: endings.encrypted(secret, brought(), encrypted(), who),
         "use-decrypt": lambda: ready(DecryptForm([secret]), secret),
         "use-decrypted": lambda: endings.decrypted(secret, brought("contract.pdf.p7m"), decrypted(), who),
+        "use-derive": lambda: ready(DeriveForm([exchange]), exchange),
+        "use-derive-wrong": derive_wrong,
+        "use-derive-no-key": lambda: DeriveForm([]),
+        "use-derived": agreed,
+        "use-derived-seen": lambda: opened(agreed()),
+        "use-random": RandomForm,
+        "use-random-stuck": stuck,
+        "use-random-drawn": lambda: secret_endings.drawn(drawn(), who),
+        "use-random-many": lambda: secret_endings.drawn(drawn(SECRET * 128), who),
         "use-not-opened": lambda: endings.not_opened(secret, brought("contract.pdf.p7m"), CLOSED),
     }

@@ -20,7 +20,7 @@ from ui.widgets.fingerprint import Fingerprint
 from ui.widgets.fold import Fold, technical
 from ui.widgets.problem import ProblemPanel, notice
 
-USABLE = ("sign", "encrypt", "decrypt")
+USABLE = ("sign", "encrypt", "decrypt", "derive")
 MADE = "operation-succeeded"
 SHOWN = 30
 UNKNOWN_ROUTE = "route-unknown"

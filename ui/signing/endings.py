@@ -83,7 +83,7 @@ def decrypted(key: KeyView, brought: Brought, reply: DecryptReply, who: str) -> 
              *_done(who, reply.time_ms, reply.entry)]  # fmt: skip
     return ResultPage(
         tr("It is open"), tr("“{name}” was opened, and nobody has changed it.", name=brought.name), good=True,
-        facts=facts, takes=(Take(tr("&Save what was inside…"), name, reply.data),), entry=reply.entry,
+        facts=facts, takes=(Take(tr("&Save what was inside…"), name, reply.data, private=True),), entry=reply.entry,
     )  # fmt: skip
 
 

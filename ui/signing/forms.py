@@ -1,4 +1,7 @@
-"""The forms for signing, verifying, encrypting, decrypting. Each emits what it was given; nothing is read here."""
+"""The forms for signing, verifying, encrypting, decrypting. Each emits what it was given; nothing is read here.
+
+Those whose result is a secret stand in `secret_forms`.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,9 @@ from ui.widgets.fold import Fold
 
 @dataclass(frozen=True)
 class Wish:
-    """What the form was given. key None: the public key lies in `public`. bound: octets that belong to it, unhidden."""
+    """What the form was given. key None: the public key lies in `public`. bound: octets that belong to it, unhidden;
+    of a secret, the context on which both sides agree.
+    """
 
     deed: str
     key: KeyView | None
@@ -43,10 +48,11 @@ class Wish:
     signature: Path | None = None
     public: Path | None = None
     bound: bytes = b""
+    length: int = 0  # octets of a secret
 
 
 class UseForm(Page):
-    deed = ""  # sign, verify, encrypt or decrypt
+    deed = ""  # an act of domain.keyuse
     asked = Signal(object)  # Wish
     key_chosen = Signal(object)  # KeyView
     left = Signal()
@@ -247,11 +253,6 @@ class DecryptForm(UseForm):
             self.envelope.refuse(f"{problem.what} {problem.todo}")
             return True
         return False
-
-
-FORMS: dict[str, type[SignForm] | type[VerifyForm] | type[EncryptForm] | type[DecryptForm]] = {
-    form.deed: form for form in (SignForm, VerifyForm, EncryptForm, DecryptForm)
-}
 
 
 def _at_content(content: ContentField, problem: Problem) -> bool:

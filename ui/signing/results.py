@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QPushButton, QVBoxLayout
+from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 from ui import saving
 from ui.shell.page import Page
@@ -19,11 +20,12 @@ from ui.widgets.problem import notice
 
 @dataclass(frozen=True)
 class Take:
-    """One file that may be saved. text: the button's words."""
+    """One file that may be saved. text: the button's words; private: what nobody else may read."""
 
     text: str
     name: str
     data: bytes
+    private: bool = False
 
 
 class ResultPage(Page):
@@ -31,7 +33,7 @@ class ResultPage(Page):
 
     again_asked = Signal()
     left = Signal()
-    save_asked = Signal(object, object)  # bytes, Path
+    save_asked = Signal(object, object, bool)  # bytes, Path, whether it is private
     receipt_asked = Signal(int)
 
     def __init__(
@@ -53,6 +55,8 @@ class ResultPage(Page):
         self.add(frame)
         self._news = QVBoxLayout()
         self.add(self._news)
+        self._held = QVBoxLayout()
+        self.add(self._held)
         ways = [self._way(take, first=n == 0) for n, take in enumerate(takes)]
         if entry >= 0:
             receipt = button(tr("&Receipt of record {n}…", n=entry))
@@ -75,6 +79,13 @@ class ResultPage(Page):
         self.act(done)
         self.first = ways[0] if ways else done
 
+    def hold(self, widget: QWidget, *controls: QWidget) -> None:
+        """What came out stands before the ways to take it along. controls: in it, in the order of Tab."""
+        self._held.addWidget(widget)
+        if self.first is not None:
+            for before, after in pairwise((*controls, self.first)):
+                QWidget.setTabOrder(before, after)
+
     def saved(self, path: Path) -> None:
         self._news.addWidget(notice(tr("Saved: {path}", path=path), look="done", icon="check", colour="good"))
         self.area.ensureVisible(0, 0)
@@ -85,4 +96,4 @@ class ResultPage(Page):
         return made
 
     def _save(self, take: Take) -> None:
-        saving.choose(self, tr("Save it"), take.name, lambda path: self.save_asked.emit(take.data, path))
+        saving.choose(self, tr("Save it"), take.name, lambda path: self.save_asked.emit(take.data, path, take.private))

@@ -10,7 +10,16 @@ from hsm_console.domain.errors import Problem
 from hsm_console.domain.keys import Algorithm, SignMechanism
 from hsm_console.domain.keyuse import Act
 from hsm_console.domain.messages.ceremony import KeyView
-from hsm_console.domain.messages.work import DecryptReply, EncryptReply, SignReply, Verified, VerifyRequest
+from hsm_console.domain.messages.work import (
+    DecryptReply,
+    DeriveReply,
+    DeriveRequest,
+    EncryptReply,
+    RandomReply,
+    SignReply,
+    Verified,
+    VerifyRequest,
+)
 from ui.desk import Desk
 from ui.files import Brought, read
 from ui.keys.road import USERS
@@ -19,14 +28,19 @@ from ui.keys.words import mechanism as mechanism_words
 from ui.orders.check import CheckPage
 from ui.road import Road
 from ui.shell.window import Window
-from ui.signing import endings, stranger
-from ui.signing.forms import FORMS, UseForm, Wish
+from ui.signing import endings, secret_endings, stranger
+from ui.signing.forms import DecryptForm, EncryptForm, SignForm, UseForm, VerifyForm, Wish
 from ui.signing.page import UsePage
 from ui.signing.results import ResultPage
+from ui.signing.secret_forms import DeriveForm, RandomForm
 from ui.texts import tr
 from ui.typed import taking
 
 SMALL = 64 * 1024
+FORMS: dict[str, type[SignForm] | type[VerifyForm] | type[EncryptForm] | type[DecryptForm] | type[DeriveForm]] = {
+    form.deed: form for form in (SignForm, VerifyForm, EncryptForm, DecryptForm, DeriveForm)
+}
+RANDOM = "random"  # the one deed without a key
 
 
 class UseRoad(Road):
@@ -44,6 +58,10 @@ class UseRoad(Road):
         self._lane.call(partial(device.state, self._session), page.show_state, lambda _problem: None)
 
     def _form(self, deed: str) -> None:
+        if deed == RANDOM:
+            self._random_form()
+            return
+
         def came(found: list[KeyView]) -> None:
             usable = [k for k in found if _fits(k, deed)]
             form: UseForm = FORMS[deed](usable, self._wanted)
@@ -60,7 +78,8 @@ class UseRoad(Road):
 
     def _take_up(self, form: UseForm, wish: Wish) -> None:
         """Read what was brought; then check and sign, or do it."""
-        go = {"sign": self._check, "verify": self._verify, "encrypt": self._encrypt, "decrypt": self._decrypt}
+        go = {"sign": self._check, "verify": self._verify, "encrypt": self._encrypt, "decrypt": self._decrypt,
+              "derive": self._derive}  # fmt: skip
         self._lane.call(wish.content.bring, partial(go[wish.deed], form, wish), form.refuse)
 
     # -- signing ---------------------------------------------------------------------------------------------
@@ -150,6 +169,36 @@ class UseRoad(Road):
                 form.refuse(problem)
 
         self._lane.call(ask, done, refused)
+
+    # -- secrets ---------------------------------------------------------------------------------------------
+
+    def _derive(self, form: UseForm, wish: Wish, brought: Brought) -> None:
+        key, who = _key(wish), self._session.greeting.person.name
+        request = DeriveRequest(
+            key_id=key.object_id,
+            peer_spki_pem=brought.data.decode("ascii", "replace"),
+            info=wish.bound,
+            length=wish.length,
+            name=brought.name,
+        )
+
+        def done(reply: DeriveReply) -> None:
+            self._end(secret_endings.agreed(key, wish, brought, reply, who), "derive")
+
+        self._lane.call(partial(work.derive, self._session, request), done, form.refuse)
+
+    def _random_form(self) -> None:
+        form, who = RandomForm(), self._session.greeting.person.name
+
+        def done(reply: RandomReply) -> None:
+            self._end(secret_endings.drawn(reply, who), RANDOM)
+
+        def draw(octets: int) -> None:
+            self._lane.call(partial(work.random, self._session, octets), done, form.refuse)
+
+        form.left.connect(self._window.back)
+        form.asked.connect(draw)
+        self._window.show_over(form)
 
     def _end(self, page: ResultPage, deed: str) -> None:
         page.left.connect(self.doors)

@@ -1,4 +1,4 @@
-"""How somebody without this program checks a signature: one line for OpenSSL."""
+"""How somebody without this program checks a signature or computes an agreed secret: lines for OpenSSL."""
 
 from __future__ import annotations
 
@@ -33,6 +33,16 @@ def _check(mechanism: SignMechanism, document: str, signature: str, key: str) ->
     if mechanism is SignMechanism.HMAC_SHA256:
         return ""
     return f"openssl pkeyutl -verify -pubin -inkey {key} -rawin -in {document} -sigfile {signature}"
+
+
+def agreement(key: str, length: int, context: bytes) -> str:
+    """What the other side types, with her private key in `mine.pem`. key: the file of this side's public key."""
+    info = f" -kdfopt hexinfo:{context.hex()}" if context else ""
+    shared = "$(od -An -v -tx1 shared.bin | tr -d ' \\n')"
+    return (
+        f"openssl pkeyutl -derive -inkey mine.pem -peerkey {shlex.quote(key)} -out shared.bin\n"
+        f"openssl kdf -keylen {length} -kdfopt digest:SHA256 -kdfopt hexkey:{shared}{info} -binary -out secret.bin HKDF"
+    )
 
 
 def usual(pem: bytes) -> SignMechanism:

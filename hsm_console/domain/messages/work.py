@@ -6,6 +6,13 @@ import msgspec
 
 from hsm_console.domain.keys import Algorithm, Custody, SignMechanism, Usage
 
+SECRET_OCTETS = (16, 1024)
+"""Least and most that a DeriveRequest may ask for."""
+RANDOM_OCTETS = (1, 4096)
+"""Least and most that a RandomRequest may ask for."""
+INFO_BYTES = 1024
+"""Most that the context of a derivation may have."""
+
 
 class SignRequest(msgspec.Struct, frozen=True, kw_only=True):
     """POST /v1/work/sign. key_id: hex CKA_ID; data: the whole message; name: what people call it (a file's name)."""
@@ -106,10 +113,15 @@ class RandomRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RandomReply(msgspec.Struct, frozen=True, kw_only=True):
+    """tested: octets of the device that have passed its health tests without a break, the start-up test included;
+    a source that fails is a Problem `random-source-stuck`, and gives nothing.
+    """
+
     data: bytes
     entry: int
     time_ms: int
     sources: tuple[str, ...]
+    tested: int = 0
 
 
 class KeyOffer(msgspec.Struct, frozen=True, kw_only=True):

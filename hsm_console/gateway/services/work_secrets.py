@@ -24,9 +24,6 @@ from hsm_console.gateway.services import work_keys
 from hsm_console.gateway.services.recorded import perform
 from hsm_console.gateway.services.work_keys import unusable
 
-SECRET_OCTETS = (16, 1024)
-RANDOM_OCTETS = (1, 4096)
-INFO_BYTES = 1024
 CURVES: dict[Algorithm, tuple[type[ec.EllipticCurve], int]] = {
     Algorithm.EC_P256: (ec.SECP256R1, 32),
     Algorithm.EC_P384: (ec.SECP384R1, 48),
@@ -47,9 +44,10 @@ class Secrets:
         """Agree on a secret: ECDH in the device, HKDF-SHA-256 outside"""
         wish: msg.DeriveRequest = call.body
         core = self._core
-        _require_length(wish.length, SECRET_OCTETS, "A secret")
-        if len(wish.info) > INFO_BYTES:
-            raise unusable("info-too-long", f"The context has at most {INFO_BYTES} octets.", "Give a digest of it.")
+        _require_length(wish.length, msg.SECRET_OCTETS, "A secret")
+        if len(wish.info) > msg.INFO_BYTES:
+            most = f"The context has at most {msg.INFO_BYTES} octets."
+            raise unusable("info-too-long", most, "Give a digest of it.")
         key = work_keys.require(core, call.session, wish.key_id, Act.DERIVE)
         point = peer_point(key.algorithm, wish.peer_spki_pem)
         core.device.require_open()
@@ -77,26 +75,26 @@ class Secrets:
         """Random octets of the device, mixed with those of the operating system"""
         wish: msg.RandomRequest = call.body
         core = self._core
-        _require_length(wish.length, RANDOM_OCTETS, "A draw")
+        _require_length(wish.length, msg.RANDOM_OCTETS, "A draw")
         core.device.require_open()
         intent = ev.OperationIntended(operation=Operation.RANDOM, length=wish.length)
 
-        def act(announced: Recorded) -> tuple[ev.OperationSucceeded, bytes]:
-            drawn = self._drawn(mixing.octets_needed(wish.length))
+        def act(announced: Recorded) -> tuple[ev.OperationSucceeded, tuple[bytes, int]]:
+            drawn, tested = self._drawn(mixing.octets_needed(wish.length))
             done = ev.OperationSucceeded(intent=announced.seq, operation=Operation.RANDOM, key_id="")
-            return done, mixing.with_system(drawn, wish.length)
+            return done, (mixing.with_system(drawn, wish.length), tested)
 
-        recorded, data = perform(core, call.session, intent, act)
-        return msg.RandomReply(data=data, entry=recorded.seq, time_ms=recorded.time_ms, sources=SOURCES)
+        recorded, (data, tested) = perform(core, call.session, intent, act)
+        return msg.RandomReply(data=data, entry=recorded.seq, time_ms=recorded.time_ms, sources=SOURCES, tested=tested)
 
-    def _drawn(self, length: int) -> bytes:
-        """Octets of the device that passed the health tests; the first ones of a run are tested and thrown away."""
+    def _drawn(self, length: int) -> tuple[bytes, int]:
+        """Octets of the device that passed the health tests, and how many have; the first of a run are thrown away."""
         with self._drawing:
             if not self._health.started:
                 self._health.start(self._core.device.run("random", mixing.START_OCTETS))
             drawn: bytes = self._core.device.run("random", length)
             self._health.require(drawn)
-            return drawn
+            return drawn, self._health.passed
 
 
 def peer_point(algorithm: Algorithm, pem: str) -> bytes:

@@ -438,6 +438,7 @@ def test_random_octets_differ_and_stand_in_no_entry(spied: Any, helpers: Helpers
     one, two = work.random(ada, 4096), work.random(ada, 1)
     assert (len(one.data), len(two.data)) == (4096, 1)
     assert one.sources == ("the device", "the operating system")
+    assert (one.tested, two.tested) == (1024 + 8192, 1024 + 8192 + 128), "the start-up test counts, and each draw"
     assert spy.calls.count("random") >= 3  # the start-up test has its own octets
     assert one.data[:16] not in gateway.core.log.body(one.entry)
     for length in (0, -1, 4097):
