@@ -1,4 +1,4 @@
-"""What several folders of tests share: the forge of logs with fixed keys and clocks."""
+"""What several folders of tests share: the order of a run, the forge of logs with fixed keys and clocks."""
 
 from __future__ import annotations
 
@@ -14,6 +14,18 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 _GOLDEN = Path(__file__).parent / "golden"
+# Folders whose files take long, each by itself; the others are quick and fill up the end of a run on several processes.
+_LONG_FIRST = ("e2e", "faults", "flows", "ui", "attacks", "vendors", "contract", "property")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long folders first; within a folder as collected."""
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    folder = item.path.relative_to(Path(__file__).parent).parts[0]
+    return _LONG_FIRST.index(folder) if folder in _LONG_FIRST else len(_LONG_FIRST)
 
 
 def _loaded(name: str) -> ModuleType:
