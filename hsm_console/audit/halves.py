@@ -24,7 +24,10 @@ from hsm_console.audit import tiles
 from hsm_console.audit.anchors import Anchor
 from hsm_console.audit.anchors_required import Required
 from hsm_console.audit.checkpoint import Vkey, parse_vkey
+from hsm_console.audit.findings import Findings
 from hsm_console.audit.history import LeanEvent
+from hsm_console.audit.in_clear import KINDS as SEALING_KINDS
+from hsm_console.audit.in_clear import InClear, Place
 from hsm_console.audit.lean import decoder
 from hsm_console.audit.retention import KEPT
 from hsm_console.audit.source import Row, Source, open_source
@@ -49,6 +52,7 @@ class Border(msgspec.Struct, frozen=True):
     running: int | None
     unlocked: int | None
     line_kinds: list[str]
+    sealing: Place
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -213,6 +217,7 @@ def _stand(verifier: Verifier, place: Border) -> None:
     verifier.stand_at(edge, place.fingerprint, place.chain_uid, place.clock[0])
     verifier.history.begin_at(place.clock, place.running, place.unlocked)
     verifier.vouched.line_kinds = {item.encode() for item in place.line_kinds}
+    verifier.in_clear.begin_at(place.sealing)
 
 
 class Journal(Required):
@@ -244,6 +249,7 @@ def border(verifier: Verifier) -> Border:
         running=history.running,
         unlocked=history.unlocked,
         line_kinds=sorted(item.decode() for item in verifier.vouched.line_kinds),
+        sealing=verifier.in_clear.place,
     )
 
 
@@ -323,6 +329,7 @@ def _assumed(source: Source, vkey: Vkey, size: int) -> Border:
         running=running,
         unlocked=unlocked,
         line_kinds=_line_kinds(source, vkey, size),
+        sealing=_sealing(source, size),
     )
 
 
@@ -337,6 +344,16 @@ def _guess(source: Source, size: int) -> tuple[int | None, int | None]:
             running = seq if kind == "gateway-started" else None if kind == "gateway-stopped" else running
             unlocked = None
     return running, unlocked
+
+
+def _sealing(source: Source, size: int) -> Place:
+    """What is sealed at `size`, folded from the last entries of the kinds that say it."""
+    found = InClear(Findings())
+    hints = {seq: kind for one in sorted(SEALING_KINDS) for seq, kind in source.newest((one,), size)}
+    for seq in sorted({1, *hints}):
+        kind, body = hints.get(seq, "policy-in-force"), next(iter(source.entries(seq)))[2] or b""
+        found.see(seq, kind, body)
+    return found.place
 
 
 def _line_kinds(source: Source, vkey: Vkey, size: int) -> list[str]:

@@ -38,6 +38,7 @@ class _Device(msgspec.Struct, gc=False):
 
 class _User(msgspec.Struct, gc=False):
     uid: str
+    name: str = ""
 
 
 class _Actor(msgspec.Struct, gc=False):

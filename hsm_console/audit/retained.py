@@ -36,7 +36,7 @@ class Retained:
         self._disclosed = len(told)
         self.missing: dict[str, int] = {}
         self._bridged: tuple[int, int] | None = None
-        self._pruned: LogPruned | None = None
+        self.pruned: LogPruned | None = None
         self._claimed = ""
         self._segments: dict[int, SegmentFile] = {}
         self._absent: list[int] = []
@@ -101,7 +101,7 @@ class Retained:
                 segment=event.segment, first=event.first, last=event.last, file=event.file, sha256=event.sha256
             )
         elif isinstance(event, LogPruned):
-            self._pruned = event
+            self.pruned = event
             self._segments |= {item.segment: item for item in event.segments}
 
     # -- pruned entries ---------------------------------------------------------------------------------
@@ -150,10 +150,10 @@ class Retained:
         if self._bridged is None:
             return
         first, seq = self._bridged
-        if self._pruned is None or self._pruned.below != seq:
+        if self.pruned is None or self.pruned.below != seq:
             text = f"entries {first} to {seq - 1} are missing, and no order pruned just these"
             self._findings.add(Word.GAP, text, first)
-        elif self._pruned.fingerprint != self._claimed:
+        elif self.pruned.fingerprint != self._claimed:
             text = f"entry {seq} does not follow the last entry that was pruned"
             self._findings.add(Word.CHAIN, text, seq)
 

@@ -58,4 +58,8 @@ class Plan:
         }
 
     def seals_fact(self, step_kind: str, fact: str) -> bool:
-        return bool(self.classes & {*FACTS.get(fact, ()), *FACTS_OF_STEP.get(step_kind, ())})
+        return bool(self.of_fact(step_kind, fact))
+
+    def of_fact(self, step_kind: str, fact: str) -> tuple[str, ...]:
+        """The classes, of those in force, that seal this fact of such a step."""
+        return tuple(sorted(self.classes & {*FACTS.get(fact, ()), *FACTS_OF_STEP.get(step_kind, ())}))

@@ -13,6 +13,8 @@ from hsm_console.audit import receipt, segment, tiles
 from hsm_console.audit.bundle import read_tile, split_entries
 from hsm_console.audit.checkpoint import Vkey, verify_note
 from hsm_console.audit.findings import Findings, Word
+from hsm_console.audit.in_clear import KINDS as SEALING_KINDS
+from hsm_console.audit.in_clear import InClear
 from hsm_console.audit.lean import decoder as lean_entries
 from hsm_console.audit.receipt import Receipt
 from hsm_console.audit.tree import leaf_hash, perfect_root, subtree
@@ -57,6 +59,7 @@ class _Check:
         self._folder = folder
         self.manifest = manifest
         self.findings = Findings()
+        self._in_clear = InClear(self.findings)
 
     def run(self, vkey: Vkey) -> None:
         note = (self._folder / segment.CHECKPOINT).read_bytes()[:65536].decode("utf-8", "replace")
@@ -112,6 +115,11 @@ class _Check:
             self.findings.add(Word.CHAIN, f"entry {seq} does not follow entry {seq - 1}", seq - 1)
         if lean.metadata.sequence != seq:
             self.findings.add(Word.GAP, f"the entry at {seq} was written as entry {lean.metadata.sequence}", seq)
+        extension, user = lean.hsm_console, lean.actor.user
+        if extension.event.kind in SEALING_KINDS:
+            self._in_clear.see(seq, extension.event.kind, body)
+        if self._in_clear.watching:  # only where the segment itself tells what policy seals
+            self._in_clear.step(seq, extension.event.kind, user.name if user else "", extension.sd, body)
         return sha256(body).hexdigest()
 
     def _levels(self, size: int) -> None:

@@ -21,6 +21,8 @@ from hsm_console.audit.canonical import MAX_BYTES
 from hsm_console.audit.checkpoint import Vkey
 from hsm_console.audit.findings import Findings, Word, first_line
 from hsm_console.audit.history import History
+from hsm_console.audit.in_clear import KINDS as SEALING_KINDS
+from hsm_console.audit.in_clear import InClear
 from hsm_console.audit.lean import Extension, Lean, decoder
 from hsm_console.audit.retained import FOLDER, Retained
 from hsm_console.audit.retained import KINDS as RETAINED_KINDS
@@ -31,7 +33,7 @@ from hsm_console.domain.messages.audit import Finding, VerifyReport
 Progress = Callable[[int, int], None]
 _PROGRESS_EVERY = 4096
 _LEAF = sha256(b"\x00")  # copied for each leaf hash (RFC 6962 2.1): the body itself is not copied
-_SPECIAL = KINDS | RETAINED_KINDS
+_SPECIAL = KINDS | RETAINED_KINDS | SEALING_KINDS
 _decode = decoder.decode
 
 
@@ -98,6 +100,7 @@ class Verifier:
         self.findings = Findings()
         self.history = History(self.findings)
         self.retained = Retained(source, self.findings, segments, disclosures)
+        self.in_clear = InClear(self.findings)
         self.required = Required()
         self.blame = Blame(self.findings)
         self.vouched = Vouched(vkey, source.checkpoints(), anchors, self.findings, self.blame, self.required)
@@ -166,9 +169,12 @@ class Verifier:
         event = extension.event
         if extension.sd or event.kind in _SPECIAL or seq in self._watched:
             self._special(seq, extension, body)
+        user = lean.actor.user
+        if self.in_clear.watching:
+            self.in_clear.step(seq, event.kind, user.name if user else "", extension.sd, body)
         self.history.step(
             seq, lean.time, lean.device.boot_uid, extension.boottime_ms, event,
-            critical=extension.critical, person=lean.actor.user is not None,
+            critical=extension.critical, person=user is not None,
         )  # fmt: skip
 
     def _odd(self, seq: int, length: int, body: bytes | None) -> tuple[bool, bytes]:
@@ -197,6 +203,8 @@ class Verifier:
             self.retained.step(seq, extension.sd, extension.sealed, body)
         if kind in KINDS:
             self.required.see(seq, body)
+        if kind in SEALING_KINDS:
+            self.in_clear.see(seq, kind, body)
 
     def _bridge(self, seq: int) -> bool:
         """Pass over entries whose hashes are here and whose bodies may have been pruned."""
@@ -209,6 +217,7 @@ class Verifier:
             if self.edge.size == self.vouched.next_stop:
                 self._at_size()
         self.history.pass_over()
+        self.in_clear.pass_over()
         return True
 
     def _tree(self, seq: int, leaf: bytes, full: Sequence[tuple[int, int, bytes]]) -> None:
@@ -252,6 +261,7 @@ class Verifier:
         self.blame.finish(self.signed)
         self.retained.finish()
         open_end = self._source.live or self._source.kind == "bundle"
+        self.in_clear.finish(self.retained.pruned, live=open_end)
         self.history.finish(entries, self.signed, live=open_end)
         self.vouched.finish(entries)
 

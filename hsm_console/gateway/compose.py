@@ -285,7 +285,7 @@ def _serve(core: Core, run: Path, listen: str) -> Gateway:
     def after_unlock() -> None:
         core.seals.unlocked()
         ceremonies.recover()
-        core.seals.settle()
+        _seal_or_lock(core)
         copying.settle()
         people.renew_crl()
         own_log.quietly()
@@ -326,6 +326,15 @@ def _serve(core: Core, run: Path, listen: str) -> Gateway:
     gateway.ticking += (standing.tick, fleet.tick, core.seals.tick, watch.tick, own_log.tick)
     gateway.ending += (own_log.quietly, watch.close)
     return gateway
+
+
+def _seal_or_lock(core: Core) -> None:
+    """Rules that seal, and a token that cannot hold the key: nothing is done that would stand in the log in clear."""
+    try:
+        core.seals.settle()
+    except ConsoleError as error:
+        core.device.withdraw(error)
+        raise
 
 
 def wsgi(app: App) -> Callable[..., Iterable[bytes]]:

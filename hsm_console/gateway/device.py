@@ -283,6 +283,18 @@ class Device:
             self._end()
             return self.state()
 
+    def withdraw(self, error: ConsoleError) -> None:
+        """Lock the token again: it was unlocked, and the rules cannot be kept with it. The log says why."""
+        with self._lock:
+            if not self._unlocked:
+                return
+            self._problem = error.problem
+            self._log.append([Draft(event=ev.DeviceDown(reason=error.problem.code, text=error.problem.what))])
+            self.on_lock(ending=False)
+            with suppress(ConsoleError):
+                self._log.checkpoint()
+            self._end()
+
     def _end(self) -> None:
         self._log.set_signer(None)
         self._unlocked = False

@@ -58,6 +58,7 @@ def made(forge, kept, tmp_path):
     made.views(log, 1000)
     made.anchors.append(receipt.anchor(receipt.issue(log, 900), made.vkey))
     made.views(log, 1200)
+    made.sealer = log.sealer
     log.append([forge.stop()])
     log.checkpoint()
     log.close()
@@ -76,8 +77,20 @@ def reopen(made, forge):
     clock = forge.FixedClock(forge.START_MS + 10**7, "later", 10**7)
     log = AuditLog.open(made.folder / "audit.db", chain_uid=forge.CHAIN_UID, clock=clock)
     log.append([forge.start("clean")])
+    log.sealer = made.sealer
     log.set_signer(forge.Signer())
     return log
+
+
+def test_a_value_in_clear_is_told_whichever_half_it_stands_in(made, forge, joined):
+    log = reopen(made, forge)
+    log.sealer = None
+    entry = log.append([forge.view(), forge.stop()])[0].seq
+    log.checkpoint()
+    log.close()
+    report = made.both()
+    assert [(item.word, item.entry) for item in report.findings] == [("SEALED", entry)]
+    assert joined == []
 
 
 def test_an_operation_that_never_ended_is_told_whichever_half_it_began_in(made, forge, joined):

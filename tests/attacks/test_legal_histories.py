@@ -24,7 +24,7 @@ class Life:
         self.clock = forge.FixedClock()
         self.log = forge.new_log(case.folder, self.clock)
         self.previous = "none"
-        self.sealer = None
+        self.sealer, self.wanted = None, False  # wanted: rules that seal are in force, and no key yet
         self.beside = self.rng.random() < 0.3
         self.segments, self.pruned = [], 2
         self.backup = None
@@ -73,6 +73,8 @@ class Life:
             if self.beside:
                 self.kept.sign_beside(self.log)
             self.log.append([self.forge.unlocked()])
+            if self.wanted:
+                self.begin_sealing()
 
     def end(self, *, unlocked=True):
         self.log.append([self.forge.stop()])
@@ -91,6 +93,7 @@ class Life:
         shutil.rmtree(self.backup, ignore_errors=True)
         shutil.copytree(self.case.folder, self.backup)
         self.kept_then = self.previous, list(self.segments), self.pruned, self.shifted
+        self.sealed_then = self.sealer, self.wanted
 
     def restore(self):
         """The disk broke, and nobody holds a receipt from the lost days. What was declared in them is declared anew."""
@@ -98,6 +101,7 @@ class Life:
         shutil.copytree(self.backup, self.case.folder)
         self.previous, self.segments, self.pruned = self.kept_then[0], list(self.kept_then[1]), self.kept_then[2]
         self.owes = self.shifted - self.kept_then[3]
+        self.sealer, self.wanted = self.sealed_then
         self.did.add("restore")
 
     # -- what happens in a run ----------------------------------------------------------------------------
@@ -138,10 +142,19 @@ class Life:
     def slew(self):
         self.set_clock(self.rng.randint(-1500, 1500))
 
-    def seal(self):
+    def begin_sealing(self):
+        self.kept.begin_sealing(self.forge, self.log)
+        self.sealer, self.wanted = self.log.sealer, False
+
+    def rules_seal_from_now_on(self):
+        """The house's rules come to seal; the key is made when the device is unlocked the next time."""
         if self.sealer is None:
-            self.kept.begin_sealing(self.forge, self.log)
-            self.sealer = self.log.sealer
+            self.log.append([self.kept.rules_that_seal(self.forge)])
+            self.wanted = True
+
+    def seal(self):
+        if self.sealer is None and not self.wanted:
+            self.begin_sealing()
         self.log.append([self.kept.pause(self.forge, "lunch")])
 
     def change_keys(self):
@@ -171,7 +184,7 @@ class Life:
             self.pruned = written[-1].last + 1
             self.did.add("prune-some")
 
-    ALWAYS = (view, view, operate, fail, change_the_time, be_quiet, slew, seal, redact)
+    ALWAYS = (view, view, operate, fail, change_the_time, be_quiet, slew, seal, redact, rules_seal_from_now_on)
     UNLOCKED = (change_keys, rotate, prune, prune)
 
 
@@ -196,6 +209,7 @@ def life(memory_path, forge, kept, new_case):
 def test_some_legal_histories_are_ok(life):
     done = set().union(*(life(f"some/{number}") for number in range(25)))
     assert {"crash", "restore", "prune-some", "redact-some", "change_keys", "change_the_time"} <= done
+    assert "rules_seal_from_now_on" in done
 
 
 @pytest.mark.soak

@@ -167,6 +167,100 @@ def test_a_disclosed_value_or_salt_swapped(empty_case, forge, kept, log, salt, n
     assert {found.word for found in report.findings} == {"DISCLOSURE"}
 
 
+# -- values in clear that policy seals ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bare(empty_case, forge, log):
+    """Goes on without sealing in the middle of a run, as a program that was changed would."""
+
+    def append(event, actor=None):
+        sealer, log.sealer = log.sealer, None
+        entry = log.append([forge.draft(event, actor)])[0].seq
+        log.sealer = sealer
+        finish(log, forge)
+        return entry
+
+    return append
+
+
+STEP = {"ceremony_id": "c-1", "step": "s", "phase": "opening"}
+
+
+@pytest.mark.parametrize(
+    ("make", "person", "member"),
+    [
+        (lambda e: e.LogViewed(first=0, last=9), True, "actor.user.name"),
+        (lambda e: e.CeremonyPaused(ceremony_id="c-1", why="a visitor"), False, "event.why"),
+        (lambda e: e.CeremonyPaused(ceremony_id="c-1", why="two\nlines"), False, "event.why"),
+        (lambda e: e.CeremonyPaused(ceremony_id="c-1", why="sealed:" + "A" * 43), False, "event.why"),
+        (lambda e: e.OperationIntended(operation="sign", input_sha256="5a" * 32), False, "event.input_sha256"),
+        (lambda e: e.LogExported(what="names.csv", size=3, root="5a"), False, "event.what"),
+        (lambda e: e.StepDone(**STEP, step_kind="presence", facts={"place": "Room 1"}), False, "event.facts.place"),
+        (lambda e: e.StepDone(**STEP, step_kind="sign", facts={"document": "a.txt"}), False, "event.facts.document"),
+        (
+            lambda e: e.StepDone(
+                **STEP, step_kind="presence", seats=(e.Seat(role="witness", uid="g.hopper", name="Grace Hopper"),)
+            ),
+            False,
+            "event.seats.0.name",
+        ),
+    ],
+    ids=["name", "text", "lines", "a digest of nothing", "digest", "file", "place", "fact", "seat"],
+)
+def test_a_value_in_clear_that_policy_seals(empty_case, forge, bare, make, person, member):
+    entry = bare(make(forge.e), forge.GRACE if person else None)
+    empty_case.expect("SEALED", entry=entry)
+    assert any(f"entry {entry} holds {member} in clear" in item.text for item in empty_case.product().findings)
+
+
+def test_a_log_whose_rules_seal_and_that_has_no_key_after_the_unlock(empty_case, forge, kept, clock):
+    log = forge.new_log(empty_case.folder, clock)
+    log.append([forge.start(), kept.rules_that_seal(forge)])
+    log.set_signer(forge.Signer())
+    entry = log.append([forge.unlocked()])[0].seq
+    log.append([kept.pause(forge, "lunch")])
+    finish(log, forge)
+    empty_case.expect("SEALED", entry=entry)
+
+
+def test_rules_that_seal_later_are_met_when_the_device_is_unlocked(empty_case, forge, kept, clock):
+    """What was logged before, and until there was a key, stands in clear and is nobody's fault."""
+    log = forge.new_log(empty_case.folder, clock)
+    log.append([forge.start(), kept.pause(forge, "before"), kept.rules_that_seal(forge)])
+    log.append([kept.pause(forge, "while locked")])
+    log.set_signer(forge.Signer())
+    log.append([forge.unlocked()])
+    kept.begin_sealing(forge, log)
+    log.append([kept.pause(forge, "after")])
+    finish(log, forge)
+    empty_case.expect_ok()
+
+
+def test_only_what_policy_names_is_missed(empty_case, forge, kept, log):
+    log.append([kept.rules_that_seal(forge, ("file-names",))])
+    log.sealer = None
+    log.append([kept.pause(forge, "in clear"), kept.rules_that_seal(forge, ())])
+    log.append([forge.draft(forge.e.LogExported(what="names.csv", size=3, root="5a"), forge.GRACE)])
+    finish(log, forge)
+    empty_case.expect_ok()
+
+
+@pytest.mark.parametrize(("classes", "word"), [(None, "SEALED"), ((), "OK")])
+def test_values_in_clear_behind_entries_that_were_pruned(empty_case, forge, kept, log, classes, word):
+    """The policy itself was pruned; the entry that pruned it tells what was sealed there."""
+    log.append([forge.view(number) for number in range(255 - log.size)])
+    if classes is not None:
+        log.append([kept.rules_that_seal(forge, classes)])
+    log.append([forge.view(number) for number in range(300)])
+    log.sealer = None
+    log.append([kept.pause(forge, "in clear")])
+    log.checkpoint()
+    kept.prune(forge, log, [kept.rotate(forge, log, 0)], sealing=classes)
+    finish(log, forge)
+    empty_case.expect("SEALED") if word == "SEALED" else empty_case.expect_ok()
+
+
 # -- pruned entries and segments -------------------------------------------------------------------------------
 
 

@@ -57,8 +57,16 @@ def sign_beside(log: AuditLog) -> None:
     log._heads.set_beside((PostQuantum(),))
 
 
+def rules_that_seal(forge: ModuleType, classes: tuple[str, ...] = CLASSES) -> e.Draft:
+    """The policy of a house that seals these classes."""
+    settings = {"log.confidential": ", ".join(classes)}
+    event = e.PolicyInForce(environment="rehearsal", production=False, policy_sha256=forge.SHA, settings=settings)
+    return forge.draft(event, critical=True)
+
+
 def begin_sealing(forge: ModuleType, log: AuditLog) -> None:
-    """Names, free text, digests and file names are sealed from here on."""
+    """Names, free text, digests and file names are sealed from here on, since policy says so."""
+    log.append([rules_that_seal(forge)])
     log.append([forge.draft(e.SealKeyInForce(key_id="33" * 16, spki=base64.b64encode(SPKI).decode()))])
     sealer = seal.Sealer(forge.CHAIN_UID, CLASSES)
     change_data_key(forge, log, sealer)
@@ -95,14 +103,29 @@ def rotate(forge: ModuleType, log: AuditLog, number: int) -> e.LogRotated:
     return made
 
 
-def prune(forge: ModuleType, log: AuditLog, made: list[e.LogRotated], first: int = 2) -> None:
-    """Entries from `first` on that these segments hold. `made`: every segment so far, in order."""
+def prune(
+    forge: ModuleType,
+    log: AuditLog,
+    made: list[e.LogRotated],
+    first: int = 2,
+    sealing: tuple[str, ...] | None = None,
+) -> None:
+    """Entries from `first` on that these segments hold. `made`: every segment so far, in order. sealing: what policy
+    sealed there; by default everything, once there was a key."""
     below = made[-1].last + 1
     files = tuple(
         e.SegmentFile(segment=s.segment, first=s.first, last=s.last, file=s.file, sha256=s.sha256) for s in made
     )
+    with contextlib.closing(sqlite3.connect(log.path)) as conn:
+        keys = conn.execute("SELECT count(*) FROM entry_row WHERE kind = 'data-key-made' AND seq < ?", (below,))
+        sealed = CLASSES if keys.fetchone()[0] else ()
     event = e.LogPruned(
-        order_id="o-2", first=first, below=below, fingerprint=log.read(below - 1).fingerprint, segments=files
+        order_id="o-2",
+        first=first,
+        below=below,
+        fingerprint=log.read(below - 1).fingerprint,
+        segments=files,
+        sealing=sealed if sealing is None else sealing,
     )
     log.append([forge.draft(event, forge.GRACE)])
 

@@ -70,7 +70,8 @@ class LogPruned(Event, frozen=True, kw_only=True, tag="log-pruned"):
 
     They were deleted in the transaction of this entry. fingerprint: hex SHA-256 of the last one's bytes, which the
     entry `below` carries as its predecessor's. segments: every file that holds what was ever pruned, since the entry
-    that told of it may itself be pruned.
+    that told of it may itself be pruned. sealing: the classes of values that were sealed at `below`, since the policy
+    that said so may itself be pruned.
     """
 
     order_id: str
@@ -78,3 +79,4 @@ class LogPruned(Event, frozen=True, kw_only=True, tag="log-pruned"):
     below: int
     fingerprint: str
     segments: tuple[SegmentFile, ...]
+    sealing: tuple[str, ...] = ()

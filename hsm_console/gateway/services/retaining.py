@@ -10,8 +10,10 @@ import hashlib
 import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import cast
 
 from hsm_console.audit import report_standard, segment
+from hsm_console.audit.in_clear import classes_of
 from hsm_console.audit.retained import FOLDER
 from hsm_console.audit.retention import KEPT
 from hsm_console.domain import events as ev
@@ -162,7 +164,23 @@ class Retaining:
             below=below,
             fingerprint=hashlib.sha256(core.log.body(below - 1)).hexdigest(),
             segments=tuple(segments),
+            sealing=self._sealing_at(below),
         )
+
+    def _sealing_at(self, below: int) -> tuple[str, ...]:
+        """The classes of values that were sealed at this entry: by the policy before it, if there was a key."""
+        log = self._core.log
+        with self._core.reading() as conn:
+            gone = pruned_below(conn)
+            query = "SELECT max(seq) FROM entry_row WHERE kind = ? AND seq < ?"
+            kinds = ("policy-in-force", "data-key-made")
+            policy, key = (conn.execute(query, (kind, below)).fetchone()[0] for kind in kinds)
+            before = conn.execute("SELECT max(seq) FROM pruned").fetchone()[0]
+        if key is None:
+            return ()
+        if KEPT <= policy < gone:
+            return cast("ev.LogPruned", log.read(before).event).sealing
+        return tuple(classes_of(cast("ev.PolicyInForce", log.read(policy).event).settings))
 
     def _require_age(self, last: Recorded) -> None:
         months = self.months()
