@@ -19,6 +19,7 @@ WEIGHT = 0.05  # of the newest minute: what is usual changes within some twenty 
 LONGEST = 4096  # uses in one minute; more than that is surprising in any case
 SUBJECTS = 4096  # keys or people at once; who was not seen for longest is forgotten
 FULL = 512  # log-ons after which all counts are halved
+MOSTLY = 90  # percent of all times: the hours that hold so many are called usual
 _MOST_SURPRISING = 999
 
 
@@ -31,6 +32,18 @@ class RateFacts(msgspec.Struct, frozen=True):
     days: int
     minutes: int
     surprise: int
+
+
+class RateState(msgspec.Struct, frozen=True, array_like=True):
+    """A `Rate` at rest."""
+
+    first_ms: int
+    recent: list[int]
+    bucket: int
+    most: int
+    mean: float
+    minutes: int
+    peak: int
 
 
 class Rate:
@@ -46,6 +59,24 @@ class Rate:
         self._mean = 0.0
         self.minutes = 0
         self.peak = 0
+
+    def state(self, now_ms: int) -> RateState:
+        """What it knows, without uses that the next one would push out of the window in any case."""
+        recent = [at for at in self._recent if at > now_ms - MINUTE_MS]
+        return RateState(self.first_ms, recent, self._bucket, self._most, self._mean, self.minutes, self.peak)
+
+    @classmethod
+    def of(cls, state: RateState) -> Rate:
+        made = cls(state.first_ms)
+        made._recent.extend(state.recent)
+        made._bucket, made._most, made._mean = state.bucket, state.most, state.mean
+        made.minutes, made.peak = state.minutes, state.peak
+        return made
+
+    def history(self, now_ms: int) -> tuple[int, int, int]:
+        """(days, minutes in which it was used, the most in one of them), the present minute counted in."""
+        days = (now_ms - self.first_ms) // DAY_MS
+        return days, self.minutes + bool(self._most), max(self.peak, self._most)
 
     def see(self, now_ms: int) -> RateFacts:
         """One use, now."""
@@ -88,6 +119,14 @@ class HourFacts(msgspec.Struct, frozen=True):
     days: int
 
 
+class HoursState(msgspec.Struct, frozen=True, array_like=True):
+    """`Hours` at rest: by hour, of working days and of weekends."""
+
+    first_ms: int
+    working: list[int]
+    weekend: list[int]
+
+
 class Hours:
     """When one subject is at work. hour 0 to 23 of the workstation's own time."""
 
@@ -96,6 +135,32 @@ class Hours:
     def __init__(self, now_ms: int) -> None:
         self.first_ms = now_ms
         self._counts = ([0] * 24, [0] * 24)
+
+    def state(self) -> HoursState:
+        return HoursState(self.first_ms, *(list(counts) for counts in self._counts))
+
+    @classmethod
+    def of(cls, state: HoursState) -> Hours:
+        made = cls(state.first_ms)
+        for mine, kept in zip(made._counts, (state.working, state.weekend), strict=True):
+            mine[:] = kept
+        return made
+
+    def usual(self, *, weekend: bool) -> tuple[int, int, int]:
+        """(first, last, times): the fewest hours in a row, over midnight too, that hold most of the times there were;
+        times 0: there were none."""
+        counts = self._counts[weekend]
+        total = sum(counts)
+        for length in range(1, 25):
+            sums = [(sum(counts[(at + n) % 24] for n in range(length)), -at) for at in range(24)]
+            most, at = max(sums)
+            if 100 * most >= MOSTLY * total:
+                return -at, (length - 1 - at) % 24, total
+        raise AssertionError("the whole day holds everything")
+
+    def days(self, now_ms: int) -> int:
+        """Of history."""
+        return (now_ms - self.first_ms) // DAY_MS
 
     def see(self, now_ms: int, hour: int, *, weekend: bool) -> HourFacts:
         """One time, now."""
@@ -119,11 +184,32 @@ class Subject:
         self.hours = Hours(now_ms)
 
 
+class SubjectState(msgspec.Struct, frozen=True, array_like=True):
+    """One key or person at rest."""
+
+    uid: str
+    rate: RateState
+    hours: HoursState
+
+
 class Subjects:
     """All keys, or all people, by their ids."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[str, Subject] = OrderedDict()
+
+    def state(self, now_ms: int) -> list[SubjectState]:
+        """Whoever was not seen for longest comes first."""
+        return [SubjectState(uid, one.rate.state(now_ms), one.hours.state()) for uid, one in self._known.items()]
+
+    def restore(self, states: list[SubjectState]) -> None:
+        for state in states:
+            found = self._known[state.uid] = Subject(0)
+            found.rate, found.hours = Rate.of(state.rate), Hours.of(state.hours)
+
+    def items(self) -> list[tuple[str, Subject]]:
+        """All of them, who was seen last first."""
+        return list(reversed(self._known.items()))
 
     def of(self, uid: str, now_ms: int) -> Subject:
         found = self._known.get(uid)

@@ -23,6 +23,13 @@ class Seen(msgspec.Struct, frozen=True):
     what: str
 
 
+class Window(msgspec.Struct, frozen=True):
+    """What a correlation saw for one group, at rest."""
+
+    group: tuple[str, ...]
+    seen: list[Seen]
+
+
 class Hit(msgspec.Struct, frozen=True):
     """The correlation is fulfilled. first: the oldest entry of the window; group: the values it was grouped by."""
 
@@ -38,6 +45,16 @@ class Memory:
     def __init__(self, rule: Correlation) -> None:
         self.rule = rule
         self._groups: OrderedDict[tuple[str, ...], deque[Seen]] = OrderedDict()
+
+    def state(self, now_ms: int) -> list[Window]:
+        """Its windows, the oldest group first, without what the next step would push out in any case."""
+        least = now_ms - self.rule.span_ms
+        found = (Window(key, [one for one in seen if one.time_ms >= least]) for key, seen in self._groups.items())
+        return [window for window in found if window.seen]
+
+    def restore(self, windows: list[Window]) -> None:
+        for window in windows:
+            self._groups[window.group] = deque(window.seen, maxlen=VALUES)
 
     def step(self, name: str, seq: int, now_ms: int, flat: Flat) -> Hit | None:
         """A rule that is correlated matched this entry. A fulfilled window is emptied: new alerts need new causes."""

@@ -1,8 +1,8 @@
 """The engine: takes the log entry by entry, in order, and says which rules it fulfils.
 
 Nothing is kept but what can be made again from the log: facts and baselines by a fold over all of it, the windows of
-correlations from its tail. Alerts, their acknowledgements and heartbeats are folded in but never judged, so that an
-alert cannot make an alert.
+correlations from its tail; or all of it from a state at rest that stands for the entries up to it. Alerts, their
+acknowledgements and heartbeats are folded in but never judged, so that an alert cannot make an alert.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from collections import OrderedDict
 
 import msgspec
 
-from hsm_console.detect.correlate import Memory
+from hsm_console.detect.correlate import Memory, Window
 from hsm_console.detect.entry import KIND, Flat, flatten, text_of
-from hsm_console.detect.facts import Facts
+from hsm_console.detect.facts import Facts, FactsState
 from hsm_console.detect.rules import Level, Rule, RuleSet
 
 NOT_JUDGED = frozenset({"alert-raised", "alert-acknowledged"})
@@ -38,6 +38,15 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     subject: str = ""
 
 
+class EngineState(msgspec.Struct, frozen=True, kw_only=True):
+    """An engine at rest. windows: of each correlation by its name; told: when a rule spoke last about what, and how
+    often it was silent since."""
+
+    facts: FactsState
+    windows: dict[str, list[Window]]
+    told: list[tuple[tuple[str, ...], int, int]]
+
+
 class Engine:
     """One run over one log. Not thread-safe."""
 
@@ -48,12 +57,30 @@ class Engine:
         self._searches = [rule for rule in rules.rules if rule.search is not None]
         self._by_kind: dict[str, tuple[Rule, ...]] = {}
         self._parts: dict[str, list[tuple[Rule, Memory]]] = {}
+        self._memories: dict[str, Memory] = {}
         for rule in rules.rules:
             if rule.correlation is not None:
                 memory = Memory(rule.correlation)
                 for part in rule.correlation.rules:
                     self._parts.setdefault(part, []).append((rule, memory))
+                self._memories[rule.name] = memory
         self._told: OrderedDict[tuple[str, ...], tuple[int, int]] = OrderedDict()
+
+    def state(self) -> EngineState:
+        """Everything that it knows of the entries so far. Faults of rules are of one run only."""
+        now = self.facts.clock.now_ms
+        return EngineState(
+            facts=self.facts.state(),
+            windows={name: memory.state(now) for name, memory in self._memories.items()},
+            told=[(key, last_ms, passed) for key, (last_ms, passed) in self._told.items()],
+        )
+
+    def restore(self, state: EngineState) -> None:
+        """Go on from there. Of a new engine only, and with the very rules that made the state."""
+        self.facts.restore(state.facts)
+        for name, windows in state.windows.items():
+            self._memories[name].restore(windows)
+        self._told.update((key, (last_ms, passed)) for key, last_ms, passed in state.told)
 
     def fold(self, body: bytes) -> None:
         """Learn from an entry without judging it. Raises msgspec.DecodeError when it is unreadable."""

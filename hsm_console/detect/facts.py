@@ -11,9 +11,11 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
-from hsm_console.detect.baseline import Subjects
+import msgspec
+
+from hsm_console.detect.baseline import Subject, Subjects, SubjectState
 from hsm_console.detect.entry import ACTOR, EVENT, Flat
-from hsm_console.detect.steady import SteadyClock
+from hsm_console.detect.steady import ClockState, SteadyClock
 
 MANY = 4096
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -28,6 +30,30 @@ NAMES = (
     "person_hour_times", "person_hour_days", "key_weaker", "device_changed", "two_seats", "receipt_missing",
     "heartbeat_gap_s",
 )  # fmt: skip
+
+
+class CeremonyState(msgspec.Struct, frozen=True):
+    """A ceremony under way, at rest."""
+
+    uid: str
+    made: int
+    receipts: int
+    seats: dict[str, list[str]]
+
+
+class FactsState(msgspec.Struct, frozen=True, kw_only=True):
+    """`Facts` at rest. intents: entry → extractable was asked for; beat: run, when, seconds until the next."""
+
+    clock: ClockState
+    production: bool
+    ceremonies: list[CeremonyState]
+    mechanisms: list[str]
+    keys: dict[str, str]
+    intents: list[tuple[int, bool]]
+    devices: dict[str, dict[str, str]]
+    beat: tuple[str, int, int]
+    by_key: list[SubjectState]
+    by_person: list[SubjectState]
 
 
 class Facts:
@@ -61,6 +87,45 @@ class Facts:
             "logged-on": self._logged_on,
             "heartbeat": self._heartbeat,
         }
+
+    def state(self) -> FactsState:
+        """Everything that it knows; `restore` of a new one goes on from there."""
+        now = self.clock.now_ms
+        return FactsState(
+            clock=self.clock.state(),
+            production=self.production,
+            ceremonies=[CeremonyState(uid, c.made, c.receipts, c.seats) for uid, c in self._ceremonies.items()],
+            mechanisms=sorted(self._mechanisms),
+            keys=dict(self._keys),
+            intents=list(self._intents.items()),
+            devices=dict(self._devices),
+            beat=self._beat,
+            by_key=self._by_key.state(now),
+            by_person=self._by_person.state(now),
+        )
+
+    def restore(self, state: FactsState) -> None:
+        """Of a new one only."""
+        self.clock.restore(state.clock)
+        self.production = state.production
+        for kept in state.ceremonies:
+            found = self._ceremonies[kept.uid] = _Ceremony()
+            found.made, found.receipts, found.seats = kept.made, kept.receipts, kept.seats
+        self._mechanisms.update(state.mechanisms)
+        self._keys.update(state.keys)
+        self._intents.update(state.intents)
+        self._devices.update(state.devices)
+        self._beat = state.beat
+        self._by_key.restore(state.by_key)
+        self._by_person.restore(state.by_person)
+
+    def subjects(self) -> tuple[list[tuple[str, Subject]], list[tuple[str, Subject]]]:
+        """(keys, people) by their ids, who was seen last first."""
+        return self._by_key.items(), self._by_person.items()
+
+    def key_label(self, key_id: str) -> str:
+        """The label under which the log knows the key; empty when it does not."""
+        return self._keys.get(key_id, "")
 
     def see(self, kind: str, flat: Flat) -> int:
         """Give the entry its facts and fold it in; the steady time of it in ms."""

@@ -5,11 +5,23 @@ Windows and baselines use this time, so that a clock that is set back or ahead n
 
 from __future__ import annotations
 
+import msgspec
+
 from hsm_console.detect.entry import Flat
 
 SLACK_MS = 5_000
 DRIFT = 1000  # one part in a thousand: what time services correct without a step
 PENDING = 8
+
+
+class ClockState(msgspec.Struct, frozen=True):
+    """A `SteadyClock` at rest."""
+
+    now_ms: int
+    boot: str
+    up: int
+    wall: int
+    declared: list[int]
 
 
 class SteadyClock:
@@ -21,6 +33,13 @@ class SteadyClock:
         self._up = 0
         self._wall = 0
         self._declared: list[int] = []
+
+    def state(self) -> ClockState:
+        return ClockState(self.now_ms, self._boot, self._up, self._wall, list(self._declared))
+
+    def restore(self, state: ClockState) -> None:
+        self.now_ms, self._boot, self._up, self._wall = state.now_ms, state.boot, state.up, state.wall
+        self._declared = list(state.declared)
 
     def see(self, flat: Flat) -> int:
         """The steady time of an entry; gives it `facts.clock_step_…` when the wall clock jumped before it."""

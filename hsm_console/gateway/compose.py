@@ -273,7 +273,7 @@ def _serve(core: Core, run: Path, listen: str) -> Gateway:
     standing, witnessing = Standing(core), Witnessing(core)
     standing.start_up()
     core.notices.append(standing.problems)
-    watch = Watch(core)
+    watch = Watch(core, sound=standing.sound)
     core.notices.append(watch.problems)
     alerts, own_log = Alerts(core, watch), DeviceLog(core)
     fleet = Fleet(core)

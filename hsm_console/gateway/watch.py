@@ -1,7 +1,8 @@
 """The gateway watches its own log: each entry is judged as soon as it is durable, what is found is an entry (AUDIT 9).
 
-One thread follows the log. It first learns the past in silence, then judges from where the run before ended, so that
-what happened between a cause and a crash is still told, and nothing is told twice.
+One thread follows the log. It first learns the past in silence, from what an earlier run kept where the log vouches
+for that, then judges from where the run before ended, so that what happened between a cause and a crash is still told,
+and nothing is told twice.
 """
 
 from __future__ import annotations
@@ -20,24 +21,32 @@ from hsm_console.domain.events import Draft
 from hsm_console.gateway import alert_rows, watch_alerts
 from hsm_console.gateway.core import Core
 from hsm_console.gateway.projections import pruned_below
+from hsm_console.gateway.watch_state import Keeper, Kept
 
 HEARTBEAT_S = 600
 TAIL = 5000  # entries before the first that is judged whose windows are primed; older ones are folded into facts only
 CHUNK = 256
 LOOK_S = 0.2  # how soon a stop is noticed; new entries wake the thread at once
 AGAIN_S = 1.0
+KEEP_LEAST = 256  # entries: fewer are learned again in a moment
+KEEP_EVERY = 16_384
 
 
 class Watch:
     """Made before the gateway listens; `begin` after the entry of its start. Thread-safe."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, *, sound: bool = True) -> None:
+        """sound: the check at the start found nothing; else what was kept is not used."""
         self._core = core
         self.rules, self._refused = in_force(core.home.directory / FOLDER)
         self._before, mark = self._known()
         self.since = core.log.size if mark is None else mark
         self._engine = Engine(self.rules)
         self._at = 0
+        self._keeper, self._sound = Keeper(core, self.rules), sound
+        self._kept: Kept | None = None
+        self._keep_due = 0.0
+        self.begun_at = 0  # entries that this run did not learn anew
         self._pending: list[Draft] = []
         self._storm = watch_alerts.Storm()
         self._stop, self._to_sign = threading.Event(), threading.Event()
@@ -85,6 +94,8 @@ class Watch:
         self._stop.set()
         if thread is not None:
             thread.join(30)
+            if not thread.is_alive():
+                self._keep(KEEP_LEAST)
             self._core.log.append([self._heartbeat(0)])
 
     def tick(self) -> None:
@@ -98,7 +109,15 @@ class Watch:
 
     def _heartbeat(self, next_s: int) -> Draft:
         evaluated = max(self._at, self.since) if not self._pending else self.since
-        return Draft(event=ev.Heartbeat(run_uid=self._core.run_uid, evaluated=evaluated, next_s=next_s))
+        kept = self._kept or Kept(0, "")
+        event = ev.Heartbeat(
+            run_uid=self._core.run_uid,
+            evaluated=evaluated,
+            next_s=next_s,
+            state_at=kept.at,
+            state_sha256=kept.sha256,
+        )
+        return Draft(event=event)
 
     def problems(self) -> Sequence[Problem]:
         """Notices: rules that could not be used, and a watch that stands still."""
@@ -116,6 +135,7 @@ class Watch:
                 return
             while not self._stop.is_set():
                 self._judge(self._core.log.wait(self._at, LOOK_S))
+                self._keep(KEEP_LEAST if time.monotonic() >= self._keep_due else KEEP_EVERY)
             self._judge(self._core.log.size)
         except Exception as error:  # noqa: BLE001 - a thread's last line: told to everybody, never lost
             self._fault = self._core.incidents.bug(error, "watch").problem
@@ -133,14 +153,18 @@ class Watch:
         False: the gateway stops meanwhile; then nothing was judged.
         """
         size, primed = self._core.log.size, max(0, self.since - TAIL)
-        for number, body in enumerate(self._bodies(0, self.since)):
+        found = self._keeper.find(self.since) if self._sound else None
+        if found is not None:
+            self._engine.restore(found.engine)
+            self._kept, self.begun_at, primed = found.kept, found.kept.at, 0
+        for seq, body in self._bodies(self.begun_at, self.since):
             if self._stop.is_set():
                 return False
-            self._read(body, judged=number >= primed)
+            self._read(body, judged=seq >= primed)
         self._at = self.since
         with self._core.reading() as conn:
             told = alert_rows.raised(conn, self.since)
-        for body in self._bodies(self.since, size):
+        for _, body in self._bodies(self.since, size):
             self._tell([a for a in self._read(body, judged=True) if (a.rule, a.last, a.text) not in told])
         self._at = max(self._at, size)
         return True
@@ -148,18 +172,29 @@ class Watch:
     def _judge(self, size: int) -> None:
         if self._pending:
             self._write()
-        for body in self._bodies(self._at, size):
+        for _, body in self._bodies(self._at, size):
             self._tell(self._read(body, judged=True))
         self._at = max(self._at, size)
 
-    def _bodies(self, start: int, stop: int) -> Iterator[bytes]:
-        """Entries in order, but for those that were pruned."""
+    def _keep(self, least: int) -> None:
+        """Keep what was learned when so many entries came since; never while alerts wait, which it would swallow."""
+        if self._pending or self._at - (self._kept.at if self._kept else 0) < least:
+            return
+        self._keep_due = time.monotonic() + HEARTBEAT_S
+        kept = self._keeper.keep(self._engine, self._at)
+        if kept is not None:
+            first, self._kept = self._kept is None, kept
+            if first:
+                self._beat_due = 0.0  # named at once: a crash must not cost what took long to learn
+
+    def _bodies(self, start: int, stop: int) -> Iterator[tuple[int, bytes]]:
+        """Entries in order by their numbers, but for those that were pruned."""
         while start < stop:
             until = min(start + CHUNK, stop)
             with self._core.reading() as conn:
-                query = "SELECT body FROM entry WHERE seq >= ? AND seq < ? ORDER BY seq"
+                query = "SELECT seq, body FROM entry WHERE seq >= ? AND seq < ? ORDER BY seq"
                 rows = conn.execute(query, (start, until)).fetchall()
-            yield from (bytes(body) for (body,) in rows)
+            yield from ((seq, bytes(body)) for seq, body in rows)
             start = until
 
     def _read(self, body: bytes, *, judged: bool) -> list[Alert]:

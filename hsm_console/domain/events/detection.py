@@ -22,11 +22,16 @@ class RulesLoaded(Event, frozen=True, kw_only=True, tag="rules-loaded"):
 
 
 class Heartbeat(Event, frozen=True, kw_only=True, tag="heartbeat"):
-    """The gateway is alive. evaluated: entries that the rules have judged; next_s: when the next one is due."""
+    """The gateway is alive. evaluated: entries that the rules have judged; next_s: when the next one is due.
+
+    state_sha256: of the file that holds what detection learned from the first `state_at` entries; empty: none is kept.
+    """
 
     run_uid: str
     evaluated: int
     next_s: int
+    state_at: int = 0
+    state_sha256: str = ""
 
 
 class AlertAcknowledged(Event, frozen=True, kw_only=True, tag="alert-acknowledged"):

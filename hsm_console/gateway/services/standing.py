@@ -71,6 +71,11 @@ class Standing:
         self._startup = _view(checked, "failed" if checked.findings else "done")
         self._tell("at the start", checked)
 
+    @property
+    def sound(self) -> bool:
+        """The check at the start was made, and found nothing."""
+        return self._checked is not None and not self._checked.findings
+
     def _must_have_head(self) -> bool:
         core = self._core
         reachable = core.device.info is not None

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+import msgspec
 import pytest
 
 from hsm_console.audit import ocsf
-from hsm_console.detect.engine import Alert, Engine
+from hsm_console.detect.engine import Alert, Engine, EngineState
 from hsm_console.detect.rulebook import in_force
 from hsm_console.detect.rules import RuleSet
 from hsm_console.domain import events as ev
@@ -50,6 +51,22 @@ class Story:
         self.all += found
         assert not self.engine.faults
         return [alert.rule for alert in found]
+
+    @staticmethod
+    def rested(engine: Engine) -> Engine:
+        """The same engine after it was written and read."""
+        made = Engine(engine.rules)
+        made.restore(msgspec.json.decode(msgspec.json.encode(engine.state()), type=EngineState))
+        assert made.state() == engine.state()
+        return made
+
+    def resumed(self, cut: int) -> list[Alert]:
+        """The alerts from entry `cut` on, by an engine that was put to rest before it."""
+        first = Engine(self.engine.rules)
+        for body in self.bodies[:cut]:
+            first.judge(body)
+        second = self.rested(first)
+        return [alert for body in self.bodies[cut:] for alert in second.judge(body)]
 
     def intend(self, operation: str, *, key: str = "22" * 16, after_ms: int = 1000, **more: Any) -> list[str]:
         fields = {"operation": ev.Operation(operation), "key_id": key} | more
@@ -97,3 +114,8 @@ def production(forge: ModuleType, shipped: RuleSet) -> Story:
 @pytest.fixture
 def with_rules(forge: ModuleType) -> Callable[[RuleSet], Story]:
     return lambda rules: Story(forge, rules)
+
+
+@pytest.fixture
+def new_story(forge: ModuleType, shipped: RuleSet) -> Callable[[], Story]:
+    return lambda: Story(forge, shipped)

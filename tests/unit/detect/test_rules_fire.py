@@ -564,6 +564,14 @@ def test_it_stays_silent_beside_it(rule: str, request: pytest.FixtureRequest) ->
     assert rule not in found
 
 
+@pytest.mark.parametrize("rule", sorted(TESTED))
+def test_it_fires_the_same_when_the_engine_was_put_to_rest_before(rule: str, request: pytest.FixtureRequest) -> None:
+    _found, story = _played(rule, 0, request)
+    many = len(story.bodies)
+    for cut in {*range(max(0, many - 8), many), many // 2, 2}:
+        assert story.resumed(cut) == [alert for alert in story.all if alert.last >= cut], cut
+
+
 def test_every_shipped_rule_has_both_stories_and_is_written_for_people(shipped: Any) -> None:
     speaking = {rule.name for rule in shipped.rules if rule.raises}
     assert set(TESTED) == speaking
