@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from urllib.parse import urlencode
 
+from hsm_console.client.brought import brought
 from hsm_console.client.session import Session
 from hsm_console.domain.messages.alerts import (
     Acknowledge,
@@ -11,7 +13,9 @@ from hsm_console.domain.messages.alerts import (
     AlertView,
     CompareDeviceLog,
     DeviceLogReport,
+    DeviceLogStanding,
     RulesView,
+    UsualView,
 )
 
 
@@ -42,6 +46,21 @@ def acknowledge(session: Session, seq: int, note: str) -> AlertView:
 
 def rules(session: Session) -> RulesView:
     return session.call("GET", "/v1/alerts/rules", None, RulesView)
+
+
+def usual(session: Session) -> UsualView:
+    """What is usual for each key and each person, as the rules learned it."""
+    return session.call("GET", "/v1/alerts/usual", None, UsualView)
+
+
+def device_log(session: Session) -> DeviceLogStanding:
+    """Whether the device tells its own log, and the newest comparisons."""
+    return session.call("GET", "/v1/device/log-comparison", None, DeviceLogStanding)
+
+
+def compare_device_log_file(session: Session, path: Path) -> DeviceLogReport:
+    """Hold a file of the maker's tool against this log. Raises EnvironmentFault `file-unreadable`."""
+    return compare_device_log(session, path.name, brought(path))
 
 
 def compare_device_log(session: Session, name: str = "", data: bytes = b"") -> DeviceLogReport:

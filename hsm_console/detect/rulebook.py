@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -23,6 +24,12 @@ def shipped() -> Mapping[str, bytes]:
     return {
         item.name: item.read_bytes() for item in sorted(folder.iterdir(), key=lambda i: i.name) if _is_rule(item.name)
     }
+
+
+@functools.cache
+def digests() -> frozenset[str]:
+    """Hex SHA-256 of the files that come with the software."""
+    return frozenset(hashlib.sha256(data).hexdigest() for data in shipped().values())
 
 
 def of_folder(folder: Path) -> tuple[dict[str, bytes], tuple[Problem, ...]]:

@@ -14,6 +14,14 @@ from hsm_console.domain.messages.alerts import AlertView
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 
 
+class _Fired(msgspec.Struct, gc=False):
+    """What counting needs of an alert."""
+
+    seq: int
+    time_ms: int
+    rule: str
+
+
 class Alerts:
     name = "alert"
 
@@ -56,6 +64,15 @@ def counts(conn: sqlite3.Connection) -> tuple[int, int]:
     """(open alerts, entry of the newest alert or -1)."""
     row = conn.execute("SELECT coalesce(sum(open), 0), coalesce(max(seq), -1) FROM alert").fetchone()
     return int(row[0]), int(row[1])
+
+
+def fired(conn: sqlite3.Connection) -> dict[str, tuple[int, int, int]]:
+    """Rule → (how many alerts of it there are, time of the newest in ms, its entry)."""
+    found: dict[str, tuple[int, int, int]] = {}
+    for (body,) in conn.execute("SELECT row FROM alert ORDER BY seq"):
+        row = msgspec.json.decode(body, type=_Fired)
+        found[row.rule] = (found.get(row.rule, (0, 0, 0))[0] + 1, row.time_ms, row.seq)
+    return found
 
 
 def raised(conn: sqlite3.Connection, since: int) -> set[tuple[str, int, str]]:

@@ -13,11 +13,13 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from hsm_console.detect import usual
 from hsm_console.detect.engine import Alert, Engine
 from hsm_console.detect.rulebook import FOLDER, in_force
 from hsm_console.domain import events as ev
 from hsm_console.domain.errors import ConsoleError, Problem
 from hsm_console.domain.events import Draft
+from hsm_console.domain.messages.alerts import Usual
 from hsm_console.gateway import alert_rows, watch_alerts
 from hsm_console.gateway.core import Core
 from hsm_console.gateway.projections import pruned_below
@@ -45,6 +47,7 @@ class Watch:
         self._at = 0
         self._keeper, self._sound = Keeper(core, self.rules), sound
         self._kept: Kept | None = None
+        self._judging = threading.Lock()  # who looks at what is usual must not meet an entry half learned
         self._keep_due = 0.0
         self.begun_at = 0  # entries that this run did not learn anew
         self._pending: list[Draft] = []
@@ -53,6 +56,21 @@ class Watch:
         self._thread: threading.Thread | None = None
         self._beat_due = 0.0
         self._fault: Problem | None = None
+
+    @property
+    def refused(self) -> Sequence[Problem]:
+        """Rule files that could not be used."""
+        return self._refused
+
+    @property
+    def faults(self) -> dict[str, str]:
+        """Rules that failed on an entry of this run, and on which."""
+        return dict(self._engine.faults)
+
+    def usual(self) -> tuple[list[Usual], list[Usual]]:
+        """(keys, people): what is usual for each, who was seen last first."""
+        with self._judging:
+            return usual.of_keys(self._engine.facts), usual.of_people(self._engine.facts)
 
     @property
     def evaluated(self) -> int:
@@ -199,9 +217,10 @@ class Watch:
 
     def _read(self, body: bytes, *, judged: bool) -> list[Alert]:
         try:
-            if judged:
-                return self._engine.judge(body)
-            self._engine.fold(body)
+            with self._judging:
+                if judged:
+                    return self._engine.judge(body)
+                self._engine.fold(body)
         except msgspec.DecodeError as error:
             self._core.incidents.note("watch: an entry is unreadable", error)
         return []

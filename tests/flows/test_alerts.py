@@ -93,6 +93,9 @@ def test_a_changed_or_removed_rule_shows_and_a_broken_one_is_named_to_everybody(
         assert "changed: house-rule" in alert.text
         notices = [notice.what for notice in alan.greeting.notices]
         assert any("c.yml" in what for what in notices), notices
+        rules = alerts.rules(alan)
+        assert [rule.id for rule in rules.rules if rule.own] == ["house-rule"]
+        assert [("c.yml" in problem.what) for problem in rules.refused] == [True]
     first, second = entries(workspace, "rules-loaded")
     assert "removed" not in first
     assert (second["removed"], second["changed"]) == (["second-rule"], ["house-rule"])
@@ -125,6 +128,39 @@ def test_what_happened_while_nobody_watched_is_told_at_the_next_start(workspace:
         house.open(ada)
     with flows_house(workspace) as house:
         assert until(house.be("alan"), "log-stopped").level == "low"
+
+
+def test_rules_tell_how_often_they_fired_and_what_is_usual(house: Any) -> None:
+    ada, alan = house.be("ada"), house.be("alan")
+    wrong_pins(ada)
+    alert = until(alan, "pin-failures")
+    found = alerts.rules(alan)
+    by_name = {rule.id: rule for rule in found.rules}
+    fired = by_name["pin-failures"]
+    assert (fired.fired, fired.last_seq, fired.last_ms) == (1, alert.seq, alert.time_ms)
+    assert not fired.own
+    assert not fired.fault
+    assert (by_name["delete-burst"].fired, by_name["delete-burst"].last_seq) == (0, -1)
+    assert found.refused == ()
+    usual = alerts.usual(house.be("joan"))
+    people = {one.uid: one for one in usual.people}
+    assert people["ada"].name == "Ada Lovelace"
+    assert people["ada"].peak >= 3
+    assert people["ada"].working.times + people["ada"].weekend.times == 1, "one log-on"
+    assert not people["ada"].rate_known
+    assert not people["ada"].hours_known
+
+
+def test_comparisons_with_the_devices_own_log_are_kept_in_sight(house: Any) -> None:
+    ada = house.admin()
+    before = alerts.device_log(house.be("joan"))
+    assert (before.offered, before.unlocked) == (True, True)
+    report = alerts.compare_device_log(ada)
+    after = alerts.device_log(ada)
+    assert after.past[0].entry == report.entry
+    assert after.past[0].by == "Ada Lovelace"
+    assert after.past[0].findings == ()
+    assert [one.entry for one in after.past] == sorted((one.entry for one in after.past), reverse=True)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from hsm_console.domain.errors import Problem
 from hsm_console.domain.messages.audit import Finding
 
 Level = Literal["low", "medium", "high", "critical"]
@@ -52,7 +53,11 @@ class Acknowledge(msgspec.Struct, frozen=True, kw_only=True):
 
 class RuleView(msgspec.Struct, frozen=True, kw_only=True):
     """A rule in force. kind: `match`, or the correlation's type; meaning: what it watches for, in plain words;
-    false_alarms: what else it may have been."""
+    false_alarms: what else it may have been.
+
+    fired: its alerts so far; last_ms, last_seq: the newest of them; own: the house's, not one that ships; fault: on
+    which entry it failed in this run, empty: on none.
+    """
 
     id: str
     title: str
@@ -62,13 +67,59 @@ class RuleView(msgspec.Struct, frozen=True, kw_only=True):
     todo: str
     sha256: str
     false_alarms: tuple[str, ...] = ()
+    fired: int = 0
+    last_ms: int = 0
+    last_seq: int = -1
+    own: bool = False
+    fault: str = ""
 
 
 class RulesView(msgspec.Struct, frozen=True, kw_only=True):
-    """GET /v1/alerts/rules. evaluated: entries that the rules have judged so far, of `size`."""
+    """GET /v1/alerts/rules. evaluated: entries that the rules have judged so far, of `size`.
+
+    refused: files that could not be used; they watch nothing. begun_at: entries that this run knew without reading them
+    again.
+    """
 
     sha256: str
     rules: tuple[RuleView, ...]
+    evaluated: int
+    size: int
+    refused: tuple[Problem, ...] = ()
+    begun_at: int = 0
+
+
+class UsualHours(msgspec.Struct, frozen=True, kw_only=True):
+    """The hours of a day, first to last, over midnight too, that hold nine tenths of the times; times 0: none yet."""
+
+    first: int
+    last: int
+    times: int
+
+
+class Usual(msgspec.Struct, frozen=True, kw_only=True):
+    """What is usual for one key or person. name: empty when the log knows none.
+
+    days, minutes: of history, and in which it was active; peak: the most in one minute; rate_known, hours_known: the
+    history is long enough for the rules that ship to speak.
+    """
+
+    uid: str
+    name: str
+    days: int
+    minutes: int
+    peak: int
+    working: UsualHours
+    weekend: UsualHours
+    rate_known: bool
+    hours_known: bool
+
+
+class UsualView(msgspec.Struct, frozen=True, kw_only=True):
+    """GET /v1/alerts/usual. Who was seen last stands first. evaluated: entries that were learned from, of `size`."""
+
+    keys: tuple[Usual, ...]
+    people: tuple[Usual, ...]
     evaluated: int
     size: int
 
@@ -78,6 +129,30 @@ class CompareDeviceLog(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str = ""
     data: bytes = b""
+
+
+class DeviceLogPast(msgspec.Struct, frozen=True, kw_only=True):
+    """A comparison that stands in the log. entry: where; first, last: the device's own numbers; by: who asked, empty
+    when the gateway did it by itself."""
+
+    entry: int
+    time_ms: int
+    source: str
+    serial: str
+    first: int
+    last: int
+    matched: int
+    by: str
+    findings: tuple[Finding, ...]
+
+
+class DeviceLogStanding(msgspec.Struct, frozen=True, kw_only=True):
+    """GET /v1/device/log-comparison. offered: as far as is known the device tells its own log; past: newest first."""
+
+    offered: bool
+    unlocked: bool
+    serial: str
+    past: tuple[DeviceLogPast, ...]
 
 
 class DeviceLogReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import threading
 
+from msgspec.structs import replace
+
+from hsm_console.detect import rulebook
+from hsm_console.detect.rules import Rule
 from hsm_console.domain import events as ev
 from hsm_console.domain.errors import ExitCode, InputError, PolicyRefusal, Problem
 from hsm_console.domain.events import Draft
-from hsm_console.domain.messages.alerts import Acknowledge, AlertPage, AlertView, RulesView, RuleView
-from hsm_console.gateway import alert_rows
+from hsm_console.domain.messages.alerts import Acknowledge, AlertPage, AlertView, RulesView, RuleView, UsualView
+from hsm_console.gateway import alert_rows, projections
 from hsm_console.gateway.app import Call, Route, refused
 from hsm_console.gateway.core import Core
 from hsm_console.gateway.sessions import Session
@@ -18,6 +22,7 @@ from hsm_console.policy.roles import Action
 MAX_WAIT_MS = 30_000
 MAX_WAITERS = 6
 NOTE_LENGTH = 500
+MOST_USUAL = 500
 
 
 class Alerts:
@@ -40,6 +45,7 @@ class Alerts:
                 query=("before", "limit", "open", "after", "wait_ms"),
             ),
             Route("GET", "/v1/alerts/rules", self.rules, RulesView, action=Action.READ_ALERTS),
+            Route("GET", "/v1/alerts/usual", self.usual, UsualView, action=Action.READ_ALERTS),
             Route("GET", one, self.show, AlertView, action=Action.READ_ALERTS),
             Route(
                 "POST",
@@ -110,26 +116,53 @@ class Alerts:
 
     def rules(self, call: Call) -> RulesView:  # noqa: ARG002
         """The rules that watch the log"""
-        rules = self._watch.rules
+        watch, rules = self._watch, self._watch.rules
+        with self._core.reading() as conn:
+            fired = alert_rows.fired(conn)
+        found = sorted((rule for rule in rules.rules if rule.raises), key=lambda rule: rule.name)
         return RulesView(
             sha256=rules.sha256,
             rules=tuple(
-                RuleView(
-                    id=rule.name,
-                    title=rule.title,
-                    level=rule.level,
-                    kind=rule.kind,
-                    meaning=rule.meaning,
-                    todo=rule.todo,
-                    sha256=rule.sha256,
-                    false_alarms=rule.false_alarms,
-                )
-                for rule in sorted(rules.rules, key=lambda rule: rule.name)
-                if rule.raises
+                _rule(rule, fired.get(rule.name, (0, 0, -1)), watch.faults.get(rule.name, "")) for rule in found
             ),
+            evaluated=watch.evaluated,
+            size=self._core.log.size,
+            refused=tuple(watch.refused),
+            begun_at=watch.begun_at,
+        )
+
+    def usual(self, call: Call) -> UsualView:
+        """What is usual for each key and each person"""
+        keys, people = self._watch.usual()
+        with self._core.reading() as conn:
+            labels = {row.object_id: row.label for row in projections.keys(conn)}
+        roster = self._core.rosters.current
+        named = {one.uid: entry.person.name for one in people if (entry := roster.by_uid(one.uid)) is not None}
+        view = UsualView(
+            keys=tuple(replace(one, name=labels.get(one.uid, "") or one.name) for one in keys[:MOST_USUAL]),
+            people=tuple(replace(one, name=named.get(one.uid, "")) for one in people[:MOST_USUAL]),
             evaluated=self._watch.evaluated,
             size=self._core.log.size,
         )
+        return self._core.opener(call.session).struct(view)
+
+
+def _rule(rule: Rule, fired: tuple[int, int, int], fault: str) -> RuleView:
+    return RuleView(
+        id=rule.name,
+        title=rule.title,
+        level=rule.level,
+        kind=rule.kind,
+        meaning=rule.meaning,
+        todo=rule.todo,
+        sha256=rule.sha256,
+        false_alarms=rule.false_alarms,
+        fired=fired[0],
+        last_ms=fired[1],
+        last_seq=fired[2],
+        own=rule.sha256 not in rulebook.digests(),
+        fault=fault,
+    )
 
 
 def _no_alert(seq: int) -> InputError:

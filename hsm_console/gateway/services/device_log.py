@@ -20,9 +20,9 @@ from hsm_console.detect.device_acts import Acts, Keys, Record
 from hsm_console.detect.device_log import Compared, Ours
 from hsm_console.domain import events as ev
 from hsm_console.domain.errors import ConsoleError, EnvironmentFault, Problem
-from hsm_console.domain.events import Draft
+from hsm_console.domain.events import Draft, Recorded
 from hsm_console.domain.keys import Custody
-from hsm_console.domain.messages.alerts import CompareDeviceLog, DeviceLogReport
+from hsm_console.domain.messages.alerts import CompareDeviceLog, DeviceLogPast, DeviceLogReport, DeviceLogStanding
 from hsm_console.domain.messages.audit import Finding
 from hsm_console.gateway import projections
 from hsm_console.gateway.app import Call, Route
@@ -35,6 +35,7 @@ from hsm_console.policy.roles import Action
 
 EVERY_S = 3600.0
 LARGEST = 8 << 20
+SHOWN = 10  # newest comparisons
 _SERVICE = ("seal-key-in-force", "root-key-made")
 Rows = Sequence[dict[str, str]]
 
@@ -61,6 +62,7 @@ class DeviceLog:
                 body=CompareDeviceLog,
                 action=Action.COMPARE_DEVICE_LOG,
             ),
+            Route("GET", path, self.standing, DeviceLogStanding, action=Action.READ_ALERTS),
         )
 
     def compare(self, call: Call) -> DeviceLogReport:
@@ -69,6 +71,22 @@ class DeviceLog:
         if body.data:
             return self._run(call.session, read(body.data), "file")
         return self._run(call.session, None, "device")
+
+    def standing(self, call: Call) -> DeviceLogStanding:
+        """Whether the HSM tells its own log, and the newest comparisons"""
+        core = self._core
+        with core.reading() as conn:
+            query = (
+                "SELECT seq FROM entry_row WHERE kind = 'device-log-compared' AND seq >= ? ORDER BY seq DESC LIMIT ?"
+            )
+            rows = conn.execute(query, (pruned_below(conn), SHOWN)).fetchall()
+        view = DeviceLogStanding(
+            offered=self._offered,
+            unlocked=core.device.unlocked,
+            serial=core.device.info.serial if core.device.info else "",
+            past=tuple(_past(core.log.read(seq)) for (seq,) in rows),
+        )
+        return core.opener(call.session).struct(view)
 
     # -- by itself ----------------------------------------------------------------------------------------
 
@@ -214,6 +232,22 @@ def read(data: bytes) -> Rows:
 
 def _row(item: dict[str, str | int]) -> dict[str, str]:
     return {name: str(value) for name, value in item.items()}
+
+
+def _past(recorded: Recorded) -> DeviceLogPast:
+    event = recorded.event
+    assert isinstance(event, ev.DeviceLogCompared)  # noqa: S101 - its caller asked for this kind
+    return DeviceLogPast(
+        entry=recorded.seq,
+        time_ms=recorded.time_ms,
+        source=event.source,
+        serial=event.serial,
+        first=event.first,
+        last=event.last,
+        matched=event.matched,
+        by=recorded.actor.name if recorded.actor else "",
+        findings=tuple(_finding(text) for text in event.findings),
+    )
 
 
 def _finding(text: str) -> Finding:

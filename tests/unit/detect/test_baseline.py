@@ -6,7 +6,7 @@ import random
 import time
 from typing import Any
 
-from hsm_console.detect import facts
+from hsm_console.detect import facts, usual
 from hsm_console.detect.baseline import DAY_MS, MINUTE_MS, Hours, Rate, Subjects, surprise_of
 from hsm_console.detect.engine import Engine
 from hsm_console.domain import events as ev
@@ -53,6 +53,41 @@ def test_hours_know_kinds_of_days_and_forget_slowly() -> None:
     for _ in range(2000):
         last = hours.see(32 * DAY_MS, 3, weekend=False)
     assert last.times <= 700, "old habits lose their weight"
+
+
+def test_usual_hours_are_the_fewest_that_hold_nearly_all_over_midnight_too() -> None:
+    hours = Hours(0)
+    assert hours.usual(weekend=False) == (0, 0, 0)
+    for hour in [22] * 30 + [23] * 30 + [0] * 30 + [1] * 30 + [12]:
+        hours.see(0, hour, weekend=False)
+    assert hours.usual(weekend=False) == (22, 1, 121)
+    for _ in range(9):
+        hours.see(0, 8, weekend=True)
+    assert hours.usual(weekend=True) == (8, 8, 9)
+
+
+def test_what_people_read_of_a_key_is_what_the_shipped_rules_go_by(story: Any, shipped: Any) -> None:
+    """The limits that are said to people are those that stand in the rule files."""
+    from importlib.resources import files
+
+    wanted = {
+        "key-rate-jump.yml": (("key_rate_days", usual.DAYS), ("key_rate_minutes", usual.MINUTES_KEY)),
+        "person-rate-jump.yml": (("person_rate_days", usual.DAYS), ("person_rate_minutes", usual.MINUTES_PERSON)),
+        "key-unusual-hour.yml": (("key_hour_days", usual.HOUR_DAYS), ("key_hour_times", usual.TIMES_KEY)),
+        "person-unusual-hour.yml": (("person_hour_days", usual.HOUR_DAYS), ("person_hour_times", usual.TIMES_PERSON)),
+    }
+    for name, limits in wanted.items():
+        text = (files("resources") / "rules" / name).read_text()
+        for fact, least in limits:
+            assert f"facts.{fact}|gte: {least}\n" in text, (name, fact)
+    for number in range(60):
+        story.intend("sign", mechanism="ecdsa-sha384", after_ms=(DAY_MS // 4, 300)[number % 2])
+    (key,) = usual.of_keys(story.engine.facts)
+    assert (key.uid, key.name) == ("22" * 16, "log")
+    assert (key.days, key.minutes, key.peak) == (7, 30, 2)
+    assert (key.rate_known, key.hours_known) == (True, False)
+    (alice,) = usual.of_people(story.engine.facts)
+    assert alice.uid == story.alice.uid
 
 
 def test_memory_is_bounded() -> None:
