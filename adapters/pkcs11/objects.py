@@ -18,7 +18,8 @@ from pkcs11.exceptions import (
 )
 
 from adapters import problems
-from adapters.pkcs11 import encoding
+from adapters.pkcs11 import encoding, listing
+from adapters.pkcs11.raw import RawModule
 from hsm_console.domain.keys import Algorithm, KeyAttributes, KeyInfo, KeySpec, Usage
 
 A = Attribute
@@ -46,6 +47,13 @@ _USAGES = {
     Usage.WRAP: (A.WRAP, A.UNWRAP),
     Usage.DERIVE: (A.DERIVE,),
 }
+_TELLING = (*_GUARDS.values(), *(attribute for group in _USAGES.values() for attribute in group))
+_SHOWN: dict[ObjectClass, tuple[Attribute, ...]] = {
+    ObjectClass.PUBLIC_KEY: (),
+    ObjectClass.PRIVATE_KEY: (*_TELLING, A.DECAPSULATE),
+    ObjectClass.SECRET_KEY: _TELLING,
+}
+"""What `attributes` reads of the object that stands for a key."""
 
 
 class Found(NamedTuple):
@@ -93,19 +101,29 @@ def finished(session: Any, wanted: dict[Attribute, Any]) -> list[Any]:
     return handles
 
 
-def search(session: Any, kind: ObjectClass, *, object_id: bytes = b"", label: str = "") -> list[Found]:
-    """All token objects of one class. The search is finished before anything is read: a second one may not start."""
-    wanted: dict[Attribute, Any] = {A.CLASS: kind, A.TOKEN: True}
+def search(
+    session: Any, kinds: Sequence[ObjectClass] = KEY_CLASSES, *, object_id: bytes = b"", label: str = ""
+) -> list[Found]:
+    """All token objects of these classes. The search is finished before anything is read: a second one may not start.
+
+    One search for all classes, and what few objects have comes first in it: a software token compares every object,
+    and stops at the first attribute that differs.
+    """
+    wanted: dict[Attribute, Any] = {}
     if object_id:
         wanted[A.ID] = object_id
     if label:
         wanted[A.LABEL] = label
-    handles = finished(session, wanted)
+    if len(kinds) == 1:
+        wanted[A.CLASS] = kinds[0]
+    wanted[A.TOKEN] = True
     found = []
-    for handle in handles:
+    for handle in finished(session, wanted):
         with contextlib.suppress(ObjectHandleInvalid):  # another process destroyed it meanwhile
-            found.append(of(kind, handle))
-    return found
+            kind: Any = read(handle, (A.CLASS,)).get(A.CLASS)
+            if kind in kinds:
+                found.append(of(kind, handle))
+    return sorted(found, key=lambda each: kinds.index(each.kind))
 
 
 def of(kind: ObjectClass, handle: Any) -> Found:
@@ -119,14 +137,21 @@ def taken(session: Any, attribute: Attribute, value: Any) -> bool:
     return any(read(handle, (A.CLASS,)).get(A.CLASS) in KEY_CLASSES for handle in handles)
 
 
-def everything(session: Any, *, object_id: bytes = b"", label: str = "") -> list[Found]:
-    return [each for kind in KEY_CLASSES for each in search(session, kind, object_id=object_id, label=label)]
+def everything(raw: RawModule, session: Any, mapper: Any) -> list[Found]:
+    """Every key of the token. Raises DeviceError `answer-unusable` when there is no end to them."""
+    asked = {kind: (*_IDENTITY, *more, *_SHOWN[kind]) for kind, more in _BY_CLASS.items()}
+    try:
+        listed = listing.everything(raw, session.handle, mapper, asked, most=MOST_OBJECTS)
+    except listing.Unlisted:
+        return search(session)
+    if len(listed) > MOST_OBJECTS:
+        raise problems.answer_unusable("find", f"more than {MOST_OBJECTS} objects")
+    return sorted((Found(*each) for each in listed), key=lambda each: KEY_CLASSES.index(each.kind))
 
 
 def attributes(handle: Any) -> KeyAttributes:
     """Attributes read back now. None where the token does not tell."""
-    usage_attributes = [attribute for group in _USAGES.values() for attribute in group]
-    values = read(handle, [*_GUARDS.values(), *usage_attributes, A.KEY_TYPE])
+    values = read(handle, [*_TELLING, A.KEY_TYPE])
     usages = tuple(usage for usage, group in _USAGES.items() if any(values.get(attribute) for attribute in group))
     # python-pkcs11 gives that method to every key of a module that does not know CKA_DECAPSULATE
     kem = values.get(A.KEY_TYPE) == KeyType.ML_KEM and hasattr(handle, "decapsulate_key")
@@ -199,5 +224,5 @@ def as_made(spec: KeySpec, made: list[Found]) -> KeyInfo:
 def all_of(session: Any, object_id: bytes, found: list[Found]) -> list[Found]:
     """All objects of one id; an object without id stands for itself."""
     if object_id:
-        return everything(session, object_id=object_id)
+        return search(session, object_id=object_id)
     return [each for each in found if not each.object_id]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 from collections.abc import Iterator
+from typing import Any
 
 from hsm_console.domain.secret import Secret
 
@@ -18,7 +19,9 @@ CKU_USER = 1
 _CKF_OS_LOCKING_OK = 0x2
 _CKF_RW_SESSION = 0x2
 _CKF_SERIAL_SESSION = 0x4
+_CKA_TOKEN = 0x1
 _LABEL_BYTES = 32
+_BATCH = 1024
 # Places in CK_FUNCTION_LIST (PKCS #11 v2.40, 4.7), the same in every version since.
 _PLACES = {
     "C_Initialize": 0,
@@ -31,6 +34,10 @@ _PLACES = {
     "C_GetSessionInfo": 15,
     "C_Login": 18,
     "C_Logout": 19,
+    "C_GetAttributeValue": 24,
+    "C_FindObjectsInit": 26,
+    "C_FindObjects": 27,
+    "C_FindObjectsFinal": 28,
     "C_EncryptInit": 29,
     "C_Encrypt": 30,
     "C_DecryptInit": 33,
@@ -64,6 +71,12 @@ class _FunctionList(ctypes.Structure):
 
 class _Mechanism(ctypes.Structure):
     _fields_ = (("mechanism", ctypes.c_ulong), ("pParameter", ctypes.c_char_p), ("ulParameterLen", ctypes.c_ulong))
+
+
+class AttributeValue(ctypes.Structure):
+    """CK_ATTRIBUTE."""
+
+    _fields_ = (("type", ctypes.c_ulong), ("value", ctypes.c_void_p), ("length", ctypes.c_ulong))
 
 
 class RawModule:
@@ -157,6 +170,30 @@ class RawModule:
         finally:
             ctypes.memset(out, 0, room)
 
+    def token_objects(self, session: int, most: int) -> list[int]:
+        """Handles of every token object that the session sees, at most `most` and one batch more."""
+        yes = ctypes.c_ubyte(1)
+        token = AttributeValue(_CKA_TOKEN, ctypes.addressof(yes), 1)
+        batch, count = (ctypes.c_ulong * _BATCH)(), ctypes.c_ulong()
+        handles: list[int] = []
+        self._call("C_FindObjectsInit", ctypes.c_ulong(session), ctypes.byref(token), ctypes.c_ulong(1))
+        try:
+            while len(handles) <= most:
+                found = (ctypes.c_ulong(session), batch, ctypes.c_ulong(_BATCH), ctypes.byref(count))
+                self._call("C_FindObjects", *found)
+                if not count.value:
+                    break
+                handles += batch[: min(count.value, _BATCH)]
+        finally:
+            self._call("C_FindObjectsFinal", ctypes.c_ulong(session))
+        return handles
+
+    def attribute_values(self, session: int, handle: int, template: ctypes.Array[AttributeValue]) -> int:
+        """C_GetAttributeValue into the template's own buffers; its return value, which speaks of single attributes."""
+        function = self._function("C_GetAttributeValue")
+        value: int = function(ctypes.c_ulong(session), ctypes.c_ulong(handle), template, ctypes.c_ulong(len(template)))
+        return value
+
     def logout(self, session: int) -> None:
         self._call("C_Logout", ctypes.c_ulong(session))
 
@@ -170,12 +207,14 @@ class RawModule:
             with contextlib.suppress(CkrError):
                 self.close_session(handle)
 
-    def _call(self, name: str, *arguments: object) -> None:
+    def _function(self, name: str) -> Any:
         address = self._list.contents.functions[_PLACES[name]]
         if not address:
             raise CkrError(name, 0x54)  # CKR_FUNCTION_NOT_SUPPORTED
-        function = ctypes.CFUNCTYPE(ctypes.c_ulong)(address)  # every argument is typed where it is made
-        self._check(name, function(*arguments))
+        return ctypes.CFUNCTYPE(ctypes.c_ulong)(address)  # every argument is typed where it is made
+
+    def _call(self, name: str, *arguments: object) -> None:
+        self._check(name, self._function(name)(*arguments))
 
     @staticmethod
     def _check(name: str, value: int) -> None:

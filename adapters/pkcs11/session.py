@@ -15,6 +15,7 @@ from pkcs11.exceptions import PKCS11Error, SessionReadOnly, TokenNotPresent, Tok
 from adapters import problems
 from adapters.pkcs11.errors import told
 from adapters.pkcs11.module import Module
+from adapters.pkcs11.names import Names
 from adapters.pkcs11.profile import Profile
 from adapters.pkcs11.raw import CKU_SO, CkrError
 from adapters.pkcs11.roles import login_text, role_of, user_type
@@ -27,12 +28,16 @@ _USER_STATES = (1, 3)  # CKS_RO_USER_FUNCTIONS, CKS_RW_USER_FUNCTIONS
 
 
 class Login:
-    """The one login of a token, shared by the views of all lanes. epoch: changes when handles lose their meaning."""
+    """The one login of a token, shared by the views of all lanes. epoch: changes when handles lose their meaning.
+
+    names: which ids and labels are taken in the token.
+    """
 
     def __init__(self) -> None:
         self.session: int | None = None
         self.done = False
         self.epoch = 0
+        self.names = Names()
 
 
 class Sessions:

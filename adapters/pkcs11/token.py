@@ -109,12 +109,15 @@ class Pkcs11Token(Hsm, Parallel):
                 raise problems.algorithm_unsupported(spec.algorithm)
             self._require_free(session, spec)
             made = generation.generate(session, self.sessions.mapper, self.profile, self.numbers, spec)
+            self.sessions.login.names.made(spec)
             return objects.as_made(spec, made)
 
     def find(self, *, object_id: bytes = b"", label: str = "") -> tuple[KeyInfo, ...]:
         session = self.sessions.require_login()
         with self._told("find"):
-            found = objects.everything(session, object_id=object_id, label=label)
+            if not object_id and not label:
+                return objects.infos(objects.everything(self.module.raw, session, self.sessions.mapper))
+            found = objects.search(session, object_id=object_id, label=label)
             if label:  # the other half may carry another label
                 found = [
                     each
@@ -240,7 +243,7 @@ class Pkcs11Token(Hsm, Parallel):
         session = self.sessions.require_login()
         self._require_maker("destroy")
         with self._told("destroy"):
-            doomed = objects.everything(session, object_id=object_id)
+            doomed = objects.search(session, object_id=object_id)
             if not doomed:
                 raise problems.object_missing(object_id)
             self._keys.pop(object_id, None)
@@ -341,12 +344,8 @@ class Pkcs11Token(Hsm, Parallel):
         if not offered:
             raise unsupported(what)
 
-    @staticmethod
-    def _require_free(session: Any, spec: KeySpec) -> None:
-        if objects.taken(session, Attribute.ID, spec.object_id):
-            raise problems.label_taken(f"A key with the id {spec.object_id.hex()}")
-        if objects.taken(session, Attribute.LABEL, spec.label):
-            raise problems.label_taken(f"A key with the label “{spec.label}”")
+    def _require_free(self, session: Any, spec: KeySpec) -> None:
+        self.sessions.login.names.require_free(self.module.raw, session, self.sessions.mapper, spec)
 
     def _key(self, object_id: bytes) -> objects.Found:
         """The one private or secret object with this id; remembered until logout."""
@@ -356,7 +355,7 @@ class Pkcs11Token(Hsm, Parallel):
             self._keys.clear()
         if object_id not in self._keys:
             kinds = (ObjectClass.PRIVATE_KEY, ObjectClass.SECRET_KEY)
-            found = [each for kind in kinds for each in objects.search(session, kind, object_id=object_id)]
+            found = objects.search(session, kinds, object_id=object_id)
             if not found:
                 raise problems.object_missing(object_id)
             if len(found) > 1:
@@ -378,7 +377,7 @@ class Pkcs11Token(Hsm, Parallel):
         return key
 
     def _verifier(self, session: Any, object_id: bytes) -> objects.Found:
-        public = objects.search(session, ObjectClass.PUBLIC_KEY, object_id=object_id)
+        public = objects.search(session, (ObjectClass.PUBLIC_KEY,), object_id=object_id)
         if len(public) > 1:
             raise problems.object_ambiguous(object_id, len(public))
         if not public:

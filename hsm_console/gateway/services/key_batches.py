@@ -22,7 +22,7 @@ from hsm_console.gateway.core import Core, placed
 from hsm_console.gateway.ordering import Job, OrderStopped
 from hsm_console.gateway.services import key_parameters
 from hsm_console.gateway.services.key_parameters import Batch
-from hsm_console.gateway.services.recorded import conclude, failure, perform
+from hsm_console.gateway.services.recorded import conclude, destroyed, failure
 from hsm_console.gateway.services.work_offers import title
 from hsm_console.gateway.sessions import Session
 from hsm_console.hsm.pool import Priority
@@ -109,10 +109,8 @@ class Batches:
             job.progress(done + index + 1, wanted.count)
 
     def _one(self, job: Job, announced: Recorded, spec: KeySpec, index: int, *, last: bool) -> None:
-        device = self._core.device
-        info: KeyInfo = device.run("generate", spec, priority=Priority.BULK)
-        attributes: KeyAttributes = device.run("attributes", spec.object_id, priority=Priority.BULK)
-        done = made(announced, info, attributes, self._grade(), index=index, last=last)
+        info: KeyInfo = self._core.device.run("generate", spec, priority=Priority.BULK)  # read back in the same call
+        done = made(announced, info, info.attributes, grade(self._core.device.info), index=index, last=last)
         conclude(self._core, job.session, announced, done, critical=True)
 
     def _stopped(self, job: Job, wanted: Batch, announced: Recorded, done: int) -> None:
@@ -147,7 +145,7 @@ class Batches:
         if not self._is_open(announced):
             return  # the device came back meanwhile, and the look after its unlock has told how it ended
         recorded, found = self._looked(announced)
-        for ending in recovery.endings(announced, found, grade=self._grade(), recorded=recorded):
+        for ending in recovery.endings(announced, found, grade=grade(self._core.device.info), recorded=recorded):
             event: ev.AnyEvent = ending
             if error and isinstance(ending, ev.OperationInterrupted) and ending.found in ("not-done", "stopped"):
                 event = failure(announced, error)
@@ -193,30 +191,13 @@ class Batches:
             for key in found:
                 if key.attributes.token is not None and (key.spki or not key.algorithm.is_pair):
                     raise _earlier_key(key)
-                self._destroy(job, key)
+                destroyed(self._core, job.session, key.label, key.object_id, correlation=job.correlation)
 
     def _left_something(self, intent: Recorded) -> bool:
         with self._core.reading() as conn:
             row = projections.intent(conn, intent.seq)
         event = self._core.log.read(row.ended).event if row is not None else None
         return isinstance(event, ev.OperationInterrupted) and event.found in ("partial", "foreign")
-
-    def _destroy(self, job: Job, key: KeyInfo) -> None:
-        core, key_id = self._core, key.object_id.hex()
-        intent = ev.OperationIntended(operation=Operation.DESTROY, label=key.label, key_id=key_id)
-
-        def act(announced: Recorded) -> tuple[ev.OperationSucceeded, None]:
-            core.device.run("destroy", key.object_id)
-            done = ev.OperationSucceeded(
-                intent=announced.seq, operation=Operation.DESTROY, key_id=key_id, label=key.label
-            )
-            return done, None
-
-        perform(core, job.session, intent, act, correlation=job.correlation, critical=True)
-
-    def _grade(self) -> Grade:
-        info = self._core.device.info
-        return grade(info) if info is not None else Grade.D
 
 
 def made(
