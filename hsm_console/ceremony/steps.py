@@ -218,9 +218,10 @@ def _key(state: State) -> KeyRecord:
     return state.key
 
 
-def grade(device: DeviceInfo) -> Grade:
-    """The grade of evidence that reading back can give (CEREMONY 4): C from a module, D from the simulation."""
-    return Grade.D if device.simulated else Grade.C
+def grade(device: DeviceInfo | None) -> Grade:
+    """The grade of evidence that reading back can give (CEREMONY 4): C from a module; D from the simulation, and from
+    a device that has not said what it is."""
+    return Grade.D if device is None or device.simulated else Grade.C
 
 
 def attribute_facts(attributes: KeyAttributes) -> dict[str, str]:

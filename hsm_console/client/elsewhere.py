@@ -90,10 +90,17 @@ def connect(folder: Path, listen: str, authority: Path, gateway_sha256: str) -> 
 
 
 def answers(listen: str) -> bool:
-    """Whether anything takes a connection there within a second. It proves nobody: the handshake does."""
+    """Whether anything takes a connection there (`host:port`, `unix:/path`) within a second. It proves nobody: the
+    handshake does."""
+    kind, _, path = listen.partition(":")
     host, _, port = listen.rpartition(":")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), KNOCK_SECONDS).close()
+        if kind == "unix":
+            with socket.socket(socket.AF_UNIX) as knocking:
+                knocking.settimeout(KNOCK_SECONDS)
+                knocking.connect(path)
+        else:
+            socket.create_connection((host.strip("[]"), int(port)), KNOCK_SECONDS).close()
     except (OSError, ValueError):
         return False
     return True

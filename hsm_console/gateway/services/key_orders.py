@@ -19,13 +19,13 @@ from hsm_console.domain import events as ev
 from hsm_console.domain.errors import ConsoleError, ExitCode, PolicyRefusal, Problem
 from hsm_console.domain.events import Operation, Recorded
 from hsm_console.domain.ids import object_id
-from hsm_console.domain.keys import Grade, KeySpec
+from hsm_console.domain.keys import KeySpec
 from hsm_console.domain.messages import work as msg
 from hsm_console.gateway.core import Core
 from hsm_console.gateway.ordering import Job, OrderKind
 from hsm_console.gateway.services import key_batches, key_parameters, key_trial, work_keys
 from hsm_console.gateway.services.key_parameters import Incoming, refuse
-from hsm_console.gateway.services.recorded import perform
+from hsm_console.gateway.services.recorded import destroyed, perform
 from hsm_console.gateway.services.work_offers import WRAPPED, title
 from hsm_console.gateway.sessions import Session
 
@@ -195,29 +195,13 @@ class KeyOrders:
             try:
                 key_trial.require_pair(core.device, spec)
             except ConsoleError:
-                self._undo(job, spec)
+                destroyed(core, job.session, spec.label, spec.object_id, correlation=job.correlation)
                 raise
-            done = key_batches.made(announced, made, core.device.run("attributes", spec.object_id), self._grade())
+            done = key_batches.made(
+                announced, made, core.device.run("attributes", spec.object_id), grade(self._core.device.info)
+            )
             return done, spec.object_id.hex()
 
         core.device.hsm()  # raises `device-locked`
         recorded, key_id = perform(core, job.session, intent, act, correlation=job.correlation, critical=True)
         return {"key": key_id, "entry": str(recorded.seq)}
-
-    def _undo(self, job: Job, spec: KeySpec) -> None:
-        """What does not fit together is taken out again, by an operation of its own in the log."""
-        core, key_id = self._core, spec.object_id.hex()
-        intent = ev.OperationIntended(operation=Operation.DESTROY, label=spec.label, key_id=key_id)
-
-        def act(announced: Recorded) -> tuple[ev.OperationSucceeded, None]:
-            core.device.run("destroy", spec.object_id)
-            done = ev.OperationSucceeded(
-                intent=announced.seq, operation=Operation.DESTROY, key_id=key_id, label=spec.label
-            )
-            return done, None
-
-        perform(core, job.session, intent, act, correlation=job.correlation, critical=True)
-
-    def _grade(self) -> Grade:
-        info = self._core.device.info
-        return grade(info) if info is not None else Grade.D

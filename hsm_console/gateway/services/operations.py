@@ -26,7 +26,7 @@ from hsm_console.domain import events as ev
 from hsm_console.domain.errors import ConsoleError, EnvironmentFault, ExitCode, Problem, VerificationFailed
 from hsm_console.domain.events import Draft, Operation, Recorded
 from hsm_console.domain.ids import object_id
-from hsm_console.domain.keys import Grade, KeyInfo, KeySpec
+from hsm_console.domain.keys import KeyInfo, KeySpec
 from hsm_console.gateway import projections
 from hsm_console.gateway.core import Core, key_info, placed
 from hsm_console.gateway.services import remains, second
@@ -71,7 +71,7 @@ class Operations:
             except ConsoleError as error:
                 self._core.device.failed(error)
                 raise  # the intent stays open; what became of it is found out before the next answer
-            ending = recovery.classify(intent, hsm.find(object_id=key.object_id), grade=self._grade())
+            ending = recovery.classify(intent, hsm.find(object_id=key.object_id), grade=grade(self._core.device.info))
             if isinstance(ending, ev.OperationSucceeded):
                 ending = replace(ending, recovered=False)
             self._record(state.id, ending, session, context)
@@ -107,7 +107,7 @@ class Operations:
                 self._core.device.failed(blind)
                 raise error from blind
             if found:
-                return recovery.classify(intent, found, grade=self._grade())
+                return recovery.classify(intent, found, grade=grade(self._core.device.info))
         problem = error.problem
         return ev.OperationFailed(
             intent=intent.seq,
@@ -118,10 +118,6 @@ class Operations:
             ceremony_id=plan.intent.ceremony_id,
             step=plan.step,
         )
-
-    def _grade(self) -> Grade:
-        info = self._core.device.info
-        return grade(info) if info is not None else Grade.D
 
     def _perform(self, hsm: Hsm, plan: HsmPlan, intent: Recorded) -> ev.OperationSucceeded:
         if plan.operation is Operation.GENERATE:
@@ -147,7 +143,7 @@ class Operations:
             spki=base64.b64encode(made.spki).decode(),
             fingerprint=hashlib.sha256(made.spki).hexdigest(),
             attributes=attributes,
-            grade=self._grade(),
+            grade=grade(self._core.device.info),
             ceremony_id=plan.intent.ceremony_id,
             step=plan.step,
         )
@@ -217,7 +213,7 @@ class Operations:
             recorded = frozenset(wanted for wanted in ids if _in_log(conn, event, wanted))
         looked = [wanted for wanted in ids if wanted not in recorded]
         found = [key for wanted in looked for key in core.device.hsm().find(object_id=bytes.fromhex(wanted))]
-        ended = recovery.endings(intent, found, grade=self._grade(), recorded=recorded)
+        ended = recovery.endings(intent, found, grade=grade(self._core.device.info), recorded=recorded)
         if state is not None and state.intent is not None and state.status in (st.OPEN, st.PAUSED):
             core.log.append(engine.conclude(state, ended[-1], context), expect=unchanged(state))
         else:

@@ -66,6 +66,20 @@ def conclude(
     return recorded
 
 
+def destroyed(core: Core, session: Session, label: str, object_id: bytes, *, correlation: str) -> None:
+    """Take away what is left of a key that never came into use, by an operation of its own in the log."""
+    intent = ev.OperationIntended(operation=ev.Operation.DESTROY, label=label, key_id=object_id.hex())
+
+    def act(announced: Recorded) -> tuple[ev.OperationSucceeded, None]:
+        core.device.run("destroy", object_id)
+        done = ev.OperationSucceeded(
+            intent=announced.seq, operation=intent.operation, key_id=intent.key_id, label=label
+        )
+        return done, None
+
+    perform(core, session, intent, act, correlation=correlation, critical=True)
+
+
 def _bug(announced: Recorded, bug: Exception) -> ev.OperationFailed:
     intent = announced.event
     assert isinstance(intent, ev.OperationIntended)  # noqa: S101 - it was made above

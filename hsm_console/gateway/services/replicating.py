@@ -17,7 +17,7 @@ from hsm_console.domain import events as ev
 from hsm_console.domain.errors import ConsoleError, ExitCode, InputError, PolicyRefusal, Problem
 from hsm_console.domain.events import Draft, Operation, Recorded
 from hsm_console.domain.ids import object_id
-from hsm_console.domain.keys import Algorithm, Custody, DeviceInfo, Grade, KeyInfo, KeySpec, Usage
+from hsm_console.domain.keys import Algorithm, Custody, KeyInfo, KeySpec, Usage
 from hsm_console.gateway import member_rows, projections
 from hsm_console.gateway.core import Core
 from hsm_console.gateway.fleet import Fleet
@@ -156,7 +156,7 @@ class Replicating:
                 label=made.label,
                 algorithm=made.algorithm,
                 attributes=made.attributes,
-                grade=_grade(core.device.info),
+                grade=grade(core.device.info),
                 device=member.name,
             )
             return done, made
@@ -304,10 +304,6 @@ def _spec(row: KeyRow) -> KeySpec:
     )
 
 
-def _grade(info: DeviceInfo | None) -> Grade:
-    return grade(info) if info is not None else Grade.D
-
-
 def _succeeded(announced: Recorded, row: KeyRow, made: KeyInfo, member: Member) -> ev.OperationSucceeded:
     intent = announced.event
     assert isinstance(intent, ev.OperationIntended)  # noqa: S101 - its caller announced it
@@ -320,7 +316,7 @@ def _succeeded(announced: Recorded, row: KeyRow, made: KeyInfo, member: Member) 
         spki=row.spki,
         fingerprint=row.fingerprint,
         attributes=made.attributes,
-        grade=_grade(member.station.info),
+        grade=grade(member.station.info),
         device=intent.device,
     )
 
