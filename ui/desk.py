@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from hsm_console.client.transport import GatewayProcess
     from ui.login.over import End
 
-_GONE_SECONDS = 1.0
+_GONE_SECONDS = 5.0
 
 
 class Desk(QObject):
@@ -106,7 +106,8 @@ class Desk(QObject):
         return classify(problem, gateway_runs=self._gateway_runs(), revoked=revoked, quiet_ms=quiet_ms)
 
     def _gateway_runs(self) -> bool:
-        """A process that was killed closes its sockets before it can be waited for: look for a second."""
+        """A process that was killed closes its sockets before it can be waited for: look for a while, and no longer
+        than until it answers."""
         from hsm_console.client import elsewhere, rendezvous
 
         if self.elsewhere:
@@ -114,9 +115,11 @@ class Desk(QObject):
         workspace, end = self._workspace(), time.monotonic() + _GONE_SECONDS
         while time.monotonic() < end:
             gateway = self._gateway
-            runs = gateway.running if gateway is not None else rendezvous.running(workspace) is not None
-            if not runs:
+            found = rendezvous.running(workspace)
+            if not (gateway.running if gateway is not None else found is not None):
                 return False
+            if found is not None and elsewhere.answers(found.listen):
+                return True
             time.sleep(0.1)
         return True
 
