@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -14,6 +17,7 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 _GOLDEN = Path(__file__).parent / "golden"
+_START_SECONDS = 0.05  # of an interpreter that does nothing, on two idle cores
 # Folders whose files take long, each by itself; the others are quick and fill up the end of a run on several processes.
 _LONG_FIRST = ("e2e", "faults", "flows", "ui", "attacks", "vendors", "contract", "property")
 
@@ -39,6 +43,26 @@ def _loaded(name: str) -> ModuleType:
         sys.modules[known] = module
         spec.loader.exec_module(module)
     return sys.modules[known]
+
+
+def _slowness() -> float:
+    """How many times longer than on a machine with nothing else to do an interpreter takes to start now; at least 1."""
+    began = time.monotonic()
+    subprocess.run([sys.executable, "-I", "-c", "pass"], check=True)
+    return max(1.0, (time.monotonic() - began) / _START_SECONDS)
+
+
+@pytest.fixture(scope="session")
+def in_time() -> Callable[[float, float], None]:
+    """Asserts that what took `took` seconds was done within `limit`. A machine that is busy right now gets as many
+    times longer as the start of an interpreter takes longer on it in the same moment."""
+
+    def judged(took: float, limit: float) -> None:
+        if took >= limit:
+            slow = max(_slowness() for _ in range(3))
+            assert took < limit * slow, f"{took:.2f} s, {limit} s allowed on a machine {slow:.1f} times slowed down"
+
+    return judged
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import hashlib
 import sys
 import threading
 import time
+from pathlib import Path
 
 from PySide6.QtCore import QElapsedTimer, QTimer
 
@@ -13,6 +14,7 @@ from hsm_console.domain.errors import EnvironmentFault, Problem
 from ui.calls import Calls, Lane
 
 STALL_MS = 50
+TICKS = 40
 
 
 def test_the_result_comes_back_on_the_screens_thread(qtbot, calls: Calls) -> None:
@@ -67,22 +69,29 @@ def test_what_must_not_be_interrupted_says_so(qtbot, calls: Calls) -> None:
 def test_the_screen_does_not_stall_while_workers_compute(qtbot, calls: Calls) -> None:
     """The best of three rounds: a neighbour on a shared machine may stop the whole process for a while."""
     rounds = [_gaps(qtbot, calls) for _ in range(3)]
-    whole = [gaps for gaps in rounds if len(gaps) > 40]
-    assert whole
-    assert min(gaps[int(len(gaps) * 0.99) - 1] for gaps in whole) <= STALL_MS
+    assert min(gaps[int(len(gaps) * 0.99) - 1] for gaps in rounds) <= STALL_MS
 
 
-def _gaps(qtbot, calls: Calls) -> list[int]:
-    """Milliseconds between the ticks of a 5 ms timer while a worker computes, sorted."""
-    gaps: list[int] = []
+def _gaps(qtbot, calls: Calls) -> list[float]:
+    """Milliseconds between the ticks of a 5 ms timer while a worker computes, sorted; without those in which the
+    screen's thread or the worker's was ready to run and the machine ran somebody else."""
+    gaps: list[float] = []
+    kept_waiting = {threading.get_native_id(): _kept_waiting_ms(threading.get_native_id())}
     clock, timer = QElapsedTimer(), QTimer()
+
+    def tick() -> None:
+        now = {thread: _kept_waiting_ms(thread) for thread in tuple(kept_waiting)}
+        gaps.append(clock.restart() - sum(now[thread] - kept_waiting[thread] for thread in now))
+        kept_waiting.update(now)
+
     timer.setInterval(5)
-    timer.timeout.connect(lambda: gaps.append(clock.restart()))
+    timer.timeout.connect(tick)
     finished: list[object] = []
 
     def compute() -> str:
-        digest, end = b"", time.monotonic() + 0.8
-        while time.monotonic() < end:
+        kept_waiting[threading.get_native_id()] = _kept_waiting_ms(threading.get_native_id())
+        digest, enough, late = b"", time.monotonic() + 0.8, time.monotonic() + 20
+        while time.monotonic() < (enough if len(gaps) >= TICKS else late):
             digest = hashlib.sha256(digest + bytes(1000)).digest()
             sum(range(2000))
         return digest.hex()
@@ -90,9 +99,18 @@ def _gaps(qtbot, calls: Calls) -> list[int]:
     clock.start()
     timer.start()
     Lane(calls).call(compute, finished.append, finished.append)
-    qtbot.waitUntil(lambda: bool(finished), timeout=5000)
+    qtbot.waitUntil(lambda: bool(finished), timeout=25_000)
     timer.stop()
+    assert len(gaps) >= TICKS
     return sorted(gaps)
+
+
+def _kept_waiting_ms(thread: int) -> float:
+    """For how long a thread of this process has been ready and not running; 0 where the kernel does not count it."""
+    try:
+        return int(Path(f"/proc/self/task/{thread}/schedstat").read_text().split()[1]) / 1e6
+    except OSError:
+        return 0.0
 
 
 def test_signals_without_end_do_not_end_the_interpreter(qtbot, calls: Calls) -> None:

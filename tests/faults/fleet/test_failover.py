@@ -73,11 +73,11 @@ def test_the_own_region_goes_first(fleet: Any) -> None:
     assert served(fleet, 3) == {"primary": 3}
 
 
-def test_a_killed_device_costs_no_signature(fleet: Any) -> None:
+def test_a_killed_device_costs_no_signature(fleet: Any, in_time: Callable[[float, float], None]) -> None:
     fleet.kill("token")
     before = time.monotonic()
     assert [sign(fleet) for _ in range(4)] == ["second"] * 4
-    assert time.monotonic() - before < 1
+    in_time(time.monotonic() - before, 1)
     fleet.until(lambda: fleet.events(ev.DeviceDown))
     row = fleet.until(lambda: [d for d in devices.listed(fleet.ada).devices if d.name == "second"])[0]
     assert next(call.count for call in row.calls if call.call == "sign") == 4
@@ -103,13 +103,15 @@ def test_a_killed_member_is_recorded_once_and_comes_back_locked(fleet: Any) -> N
     assert set(served(fleet, 4)) == {"primary", "second"}
 
 
-def test_a_frozen_device_is_left_at_its_deadline(fleet: Any) -> None:
+def test_a_frozen_device_is_left_at_its_deadline(fleet: Any, in_time: Callable[[float, float], None]) -> None:
     fleet.clients["second"].real._deadlines["sign"] = 0.5
     fleet.fleet.primary.weight = 0  # the other one is asked first
     os.kill(fleet.clients["second"].pid, signal.SIGSTOP)
     began = time.monotonic()
     assert sign(fleet) == "primary"
-    assert 0.4 < time.monotonic() - began < 2.5
+    took = time.monotonic() - began
+    assert took > 0.4
+    in_time(took, 2.5)
     assert fleet.events(ev.MemberChanged)[-1].reason == "device-hung"
 
 

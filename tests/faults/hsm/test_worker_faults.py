@@ -85,7 +85,9 @@ def killed_in_generation(client: HsmClient, first: int) -> tuple[float, Problem]
     return noticed - killed, problem
 
 
-def test_worker_killed_in_a_generation_is_noticed_within_50_ms(binding: Binding) -> None:
+def test_worker_killed_in_a_generation_is_noticed_within_50_ms(
+    binding: Binding, in_time: Callable[[float, float], None]
+) -> None:
     times = []
     with HsmClient(binding) as client:
         for attempt in range(3):  # a busy test machine may be late once
@@ -95,17 +97,19 @@ def test_worker_killed_in_a_generation_is_noticed_within_50_ms(binding: Binding)
             assert problem.code == "device-crashed"
             assert "not known" in problem.key_state
             times.append(took)
-    assert min(times) < 0.05
+    in_time(min(times), 0.05)
 
 
-def test_frozen_worker_is_killed_at_its_deadline(binding: Binding) -> None:
+def test_frozen_worker_is_killed_at_its_deadline(binding: Binding, in_time: Callable[[float, float], None]) -> None:
     with HsmClient(binding, deadlines={"short": 0.4}) as client:
         pid = client.pid or 0
         os.kill(pid, signal.SIGSTOP)
         began = time.monotonic()
         problem = problem_of(lambda: client.random(32))
         assert problem.code == "device-hung"
-        assert 0.3 < time.monotonic() - began < 1.5
+        took = time.monotonic() - began
+        assert took > 0.3
+        in_time(took, 1.5)
         assert gone(pid)
         assert not client.alive
         client.respawn()
@@ -137,14 +141,16 @@ def test_other_threads_wait_and_learn_that_the_device_is_closed(binding: Binding
         }  # under way in another lane, or not begun
 
 
-def test_client_is_killed_from_another_thread_in_a_long_call(binding: Binding) -> None:
+def test_client_is_killed_from_another_thread_in_a_long_call(
+    binding: Binding, in_time: Callable[[float, float], None]
+) -> None:
     with HsmClient(binding) as client:
         os.kill(client.pid or 0, signal.SIGSTOP)
         timer = threading.Timer(0.2, client.kill)
         timer.start()
         began = time.monotonic()
         assert problem_of(lambda: client.random(8)).code == "device-crashed"
-        assert time.monotonic() - began < 2
+        in_time(time.monotonic() - began, 2)
         client.kill()
         client.respawn()
         assert client.random(8)
@@ -236,12 +242,14 @@ def test_children_of_a_module_end_with_the_worker(vendor: Open) -> None:
     assert all(gone(int(child)) for child in children)
 
 
-def test_crash_is_noticed_although_a_child_keeps_the_socket_open(vendor: Open) -> None:
+def test_crash_is_noticed_although_a_child_keeps_the_socket_open(
+    vendor: Open, in_time: Callable[[float, float], None]
+) -> None:
     client = vendor("fork")
     began = time.monotonic()
     os.kill(client.pid or 0, signal.SIGKILL)
     assert problem_of(lambda: client.random(8)).code == "device-crashed"
-    assert time.monotonic() - began < 1
+    in_time(time.monotonic() - began, 1)
 
 
 def test_pin_is_on_no_command_line_and_in_no_environment(binding: Binding) -> None:

@@ -85,7 +85,9 @@ def test_without_the_desk_the_alert_still_arrives_fifty_times(scene: Any) -> Non
             assert caught.value.problem.code == "certificate-revoked"
 
 
-def test_silent_peers_block_nobody_and_are_cut(scene: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silent_peers_block_nobody_and_are_cut(
+    scene: Any, monkeypatch: pytest.MonkeyPatch, in_time: Callable[[float, float], None]
+) -> None:
     monkeypatch.setattr(connection, "HANDSHAKE_SECONDS", 1.0)
     credential, _ = scene.person()
     path = scene.server.address.removeprefix("unix:")
@@ -97,7 +99,7 @@ def test_silent_peers_block_nobody_and_are_cut(scene: Any, monkeypatch: pytest.M
             peer.sendall(b"\x16\x03\x01\x02")  # the first octets of a ClientHello, and then nothing
         began = time.monotonic()
         scene.log_in(credential).close()
-        assert time.monotonic() - began < 1.0
+        in_time(time.monotonic() - began, 1.0)
         scene.wait_for(lambda: len(scene.refused) == 30, 5.0)
         assert {r.reason for r in scene.refused} == {"handshake-too-slow"}
     finally:
@@ -105,7 +107,9 @@ def test_silent_peers_block_nobody_and_are_cut(scene: Any, monkeypatch: pytest.M
             peer.close()
 
 
-def test_a_dripping_handshake_meets_the_deadline_too(scene: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dripping_handshake_meets_the_deadline_too(
+    scene: Any, monkeypatch: pytest.MonkeyPatch, in_time: Callable[[float, float], None]
+) -> None:
     monkeypatch.setattr(connection, "HANDSHAKE_SECONDS", 0.6)
     with socket.socket(socket.AF_UNIX) as peer:
         peer.connect(scene.server.address.removeprefix("unix:"))
@@ -118,7 +122,7 @@ def test_a_dripping_handshake_meets_the_deadline_too(scene: Any, monkeypatch: py
             time.sleep(0.15)
         scene.wait_for(lambda: bool(scene.refused))
         assert scene.refused[-1].reason == "handshake-too-slow"
-        assert time.monotonic() - began < 3.0
+        in_time(time.monotonic() - began, 3.0)
 
 
 def test_too_many_handshakes_at_once(start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,7 +185,7 @@ def test_callers_of_one_session_wait_for_each_other(scene: Any) -> None:
     assert len({a.session_uid for a in answers}) == 1
 
 
-def test_log_off_does_not_wait_for_a_call_that_hangs(scene: Any) -> None:
+def test_log_off_does_not_wait_for_a_call_that_hangs(scene: Any, in_time: Callable[[float, float], None]) -> None:
     credential, _ = scene.person()
     release = threading.Event()
     session = scene.log_in(credential)
@@ -204,7 +208,7 @@ def test_log_off_does_not_wait_for_a_call_that_hangs(scene: Any) -> None:
     time.sleep(0.1)
     began = time.monotonic()
     session.close()
-    assert time.monotonic() - began < 2.5
+    in_time(time.monotonic() - began, 2.5)
     caller.join(5)
     assert failed == ["session-ended"]
     release.set()
@@ -225,12 +229,12 @@ def test_over_tcp(start: Callable[..., Any]) -> None:
 # -- beginning and end -----------------------------------------------------------------------------
 
 
-def test_stop_is_quick_and_leaves_nothing(scene: Any) -> None:
+def test_stop_is_quick_and_leaves_nothing(scene: Any, in_time: Callable[[float, float], None]) -> None:
     credential, _ = scene.person()
     session = scene.log_in(credential)
     began = time.monotonic()
     scene.server.stop()
-    assert time.monotonic() - began < 2.0
+    in_time(time.monotonic() - began, 2.0)
     assert scene.closed == [session.greeting.session_uid]
     assert not (scene.directory / "gateway.sock").exists()
     assert not (scene.directory / "refusals.sock").exists()
@@ -238,7 +242,9 @@ def test_stop_is_quick_and_leaves_nothing(scene: Any) -> None:
     session.close()
 
 
-def test_stop_does_not_wait_for_a_request_that_hangs(scene: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stop_does_not_wait_for_a_request_that_hangs(
+    scene: Any, monkeypatch: pytest.MonkeyPatch, in_time: Callable[[float, float], None]
+) -> None:
     credential, _ = scene.person()
     release = threading.Event()
 
@@ -259,7 +265,7 @@ def test_stop_does_not_wait_for_a_request_that_hangs(scene: Any, monkeypatch: py
     time.sleep(0.2)
     began = time.monotonic()
     scene.server.stop()
-    assert time.monotonic() - began < 2.0
+    in_time(time.monotonic() - began, 2.0)
     release.set()
     caller.join(5)
     assert not caller.is_alive()
