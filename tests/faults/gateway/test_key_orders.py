@@ -239,6 +239,12 @@ def test_a_batch_is_stopped_and_goes_on_where_it_was(spied: Any) -> None:
     assert [e.found for e in ended] == ["stopped"]
 
 
+def killed_unheard(spy: Any) -> None:
+    """The key is made, and the worker ends before anybody has heard of it."""
+    spy.real.kill()
+    spy.real.describe()  # raises `device-crashed` in the place of the answer
+
+
 def test_a_worker_killed_in_mid_batch_costs_no_key_and_doubles_none(spied: Any) -> None:
     gateway, spy, house = spied
     ada = house.admin()
@@ -250,7 +256,7 @@ def test_a_worker_killed_in_mid_batch_costs_no_key_and_doubles_none(spied: Any) 
         if len(seen) < 3:
             spy.after["generate"] = later
         else:
-            spy.real.kill()  # the key is made; nobody has heard of it
+            killed_unheard(spy)
 
     spy.after["generate"] = later
     order = until(ada, orders.run(ada, order.id), OrderState.STOPPED)
@@ -279,7 +285,7 @@ def test_half_a_pair_is_destroyed_on_the_record_before_it_goes_on(spied: Any) ->
         new = [p for p in store.rglob("*") if p.is_file() and p not in before]
         private = max(new, key=lambda p: p.stat().st_mtime_ns)
         private.unlink()
-        spy.real.kill()
+        killed_unheard(spy)
 
     spy.after["generate"] = second
     order = until(ada, orders.run(ada, order.id), OrderState.STOPPED)
