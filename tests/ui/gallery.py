@@ -18,6 +18,7 @@ import fleet_pages
 import places
 import samples as s
 import use_pages
+import watch_pages
 import witness_pages
 import work_pages
 from PySide6.QtCore import QEvent
@@ -158,6 +159,7 @@ def _others() -> dict[str, Callable[[], Page]]:
         | work_pages.simple()
         | use_pages.simple()
         | fleet_pages.simple()
+        | watch_pages.simple()
         | witness_pages.simple()
     )
 

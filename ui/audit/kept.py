@@ -16,6 +16,7 @@ from hsm_console.domain.errors import Problem
 from hsm_console.domain.messages.anchors import AnchorView, CosignatureView, LogStatus, SheetView, WitnessHead
 from hsm_console.domain.messages.orders import OrderView
 from ui import texts
+from ui.audit import checked_words
 from ui.audit.rooms import KEPT, Rooms
 from ui.calls import Calls, Lane
 from ui.saving import choose, write
@@ -26,6 +27,7 @@ from ui.widgets.basics import button, card, clear, label, marked, pairs, row
 from ui.widgets.busy import BusyButton
 from ui.widgets.field import line
 from ui.widgets.file_field import FileField
+from ui.widgets.fold import technical
 from ui.widgets.problem import notice
 
 _PATTERN = "Cosigned heads (*.cosigned *.txt *.png *.pdf *.jpg)"
@@ -55,7 +57,7 @@ class KeptPage(Page):
         self.again = button(tr("&Look anew"))
         self.again.clicked.connect(self.look)
         self.aside(self.again)
-        self.first = self.sign_sheet
+        self.first = self.again  # the acts lie further down: the page begins at its beginning
 
     def _card(self, title: str, said: str = "") -> QVBoxLayout:
         """A card; what changes goes into the layout that is returned, acts stand below it."""
@@ -100,7 +102,7 @@ class KeptPage(Page):
                   "by an order that custodians decide about.")  # fmt: skip
         self._segments = self._card(tr("Segments and pruning"), said)
         self.recipient = line(tr("The auditor's age &recipient"), placeholder="age1…")
-        self.rotate = BusyButton(tr("&Write the complete segments"))
+        self.rotate = BusyButton(tr("Write the complete segmen&ts"))
         self.rotate.pressed.connect(self._rotate)
         self.below = line(tr("Remove records below &number"), placeholder="65536")
         self.prune = BusyButton(tr("&Ask for their removal"))
@@ -123,10 +125,13 @@ class KeptPage(Page):
         clear(self._stand)
         facts = [
             (tr("Records"), tr("{n}, of which {m} are signed", n=f"{found.size:,}", m=f"{found.signed:,}")),
-            (tr("At the start"), found.startup.line or found.startup.state),
-            (tr("In the background"), found.background.line or found.background.state),
+            (tr("Checked at the start"), checked_words.told(found.startup)),
+            (tr("Checked since then"), checked_words.told(found.background)),
         ]
         self._stand.addWidget(pairs(facts, first_width=180))
+        lines = [one.line for one in (found.startup, found.background) if one.line]
+        if lines:
+            self._stand.addWidget(technical("\n".join(lines), lines=len(lines) + 1))
         for one in found.anchors:
             if one.required or one.size >= 0:
                 self._stand.addLayout(_anchor(one))
@@ -252,7 +257,11 @@ def _anchor(one: AnchorView) -> QVBoxLayout:
         "tpm": tr("TPM"),
     }
     name = names.get(one.kind, one.kind)
-    said = tr("{name}: covers {n} records", name=name, n=f"{one.size:,}") if one.size >= 0 else name
+    said = name
+    if one.size >= 0 and one.kind == "receipt":
+        said = tr("{name}: the newest was issued at record {n}", name=name, n=f"{one.size:,}")
+    elif one.size >= 0:
+        said = tr("{name}: covers {n} records", name=name, n=f"{one.size:,}")
     if one.problem:
         said = f"{name}: {one.problem}"
     elif one.required:

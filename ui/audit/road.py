@@ -11,10 +11,12 @@ from hsm_console.domain.messages.reporting import JobView
 from ui.audit import rooms
 from ui.audit.alerts import AlertsPage
 from ui.audit.kept import KeptPage
+from ui.audit.own_log import OwnLogPage
 from ui.audit.page import AuditPage
 from ui.audit.receipts import CheckReceiptPage
 from ui.audit.report_page import ReportPage
 from ui.audit.reports import ReportsPage
+from ui.audit.rules import RulesPage
 from ui.desk import Desk
 from ui.shell.window import Window
 from ui.typed import checked
@@ -50,10 +52,14 @@ class LogRoad(QObject):
         page.record_asked.connect(self.records)
         self._window.show_page(page)
 
-    def _made(self, name: str) -> AlertsPage | ReportsPage | CheckReceiptPage | KeptPage:
+    def _made(self, name: str) -> AlertsPage | RulesPage | OwnLogPage | ReportsPage | CheckReceiptPage | KeptPage:
         session, calls = self._session, self._desk.calls
         if name == rooms.ALERTS:
             return AlertsPage(session, calls)
+        if name == rooms.RULES:
+            return RulesPage(session, calls)
+        if name == rooms.OWN_LOG:
+            return OwnLogPage(session, calls)
         if name == rooms.REPORTS:
             page = ReportsPage(session, calls)
             page.opened.connect(partial(self._report))

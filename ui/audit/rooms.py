@@ -1,4 +1,4 @@
-"""The rooms of the log: its records, alerts, reports and copies, receipts, what outlives it. One row of links."""
+"""The rooms of the log: its records, what watches it, reports and receipts, what outlives it. One row of links."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from ui.texts import tr
 from ui.theme.engine import engine
 from ui.widgets.basics import button, restyle
 
-RECORDS, ALERTS, REPORTS, RECEIPTS, KEPT = "audit", "alerts", "reports", "receipts", "kept"
+RECORDS, ALERTS, RULES, OWN_LOG = "audit", "alerts", "rules", "own-log"
+REPORTS, RECEIPTS, KEPT = "reports", "receipts", "kept"
 
 
 class Rooms(QWidget):
@@ -54,6 +55,8 @@ def _titles() -> dict[str, str]:
     return {
         RECORDS: tr("Records"),
         ALERTS: tr("Alerts"),
+        RULES: tr("Rules"),
+        OWN_LOG: tr("The module's own log"),
         REPORTS: tr("Reports and copies"),
         RECEIPTS: tr("Check a receipt"),
         KEPT: tr("Anchors and keeping"),

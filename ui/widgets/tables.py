@@ -37,6 +37,11 @@ class Rows(QTableView):
         columns.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         engine().changed.connect(self.fit)
 
+    def share(self, widths: tuple[int, ...], widest: int) -> None:
+        """Other columns than before."""
+        self._widths, self._widest = widths, widest
+        self.fit()
+
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self.fit()

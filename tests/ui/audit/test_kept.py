@@ -124,9 +124,10 @@ def test_the_road_leads_through_every_room(qtbot: Any, theme: Any, calls: Any, g
     desk = SimpleNamespace(book=SimpleNamespace(acting=gateway), calls=calls)
     road = LogRoad(window, desk)  # type: ignore[arg-type]
     road.records()
-    for name in (rooms.ALERTS, rooms.REPORTS, rooms.RECEIPTS, rooms.KEPT, rooms.RECORDS):
+    for name in (rooms.ALERTS, rooms.RULES, rooms.OWN_LOG, rooms.REPORTS, rooms.RECEIPTS, rooms.KEPT, rooms.RECORDS):
         shown[-1].room_asked.emit(name)
     for page in shown:
         qtbot.addWidget(page)
     assert [type(page).__name__ for page in shown] == [
-        "AuditPage", "AlertsPage", "ReportsPage", "CheckReceiptPage", "KeptPage", "AuditPage"]  # fmt: skip
+        "AuditPage", "AlertsPage", "RulesPage", "OwnLogPage", "ReportsPage", "CheckReceiptPage", "KeptPage",
+        "AuditPage"]  # fmt: skip
