@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from types import ModuleType
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from hsm_console.domain.messages.setup import FoundingSpec
 
 # How quick a machine is says nothing about what is right: a busy one would fail properties that hold.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -32,11 +35,11 @@ def _turn(item: pytest.Item) -> int:
     return _LONG_FIRST.index(folder) if folder in _LONG_FIRST else len(_LONG_FIRST)
 
 
-def _loaded(name: str) -> ModuleType:
+def _loaded(name: str, folder: Path = _GOLDEN) -> ModuleType:
     """tests/golden/NAME.py, loaded once: they are programs too, and tests are no package."""
-    known = f"golden_{name}"
+    known = f"{folder.name}_{name}"
     if known not in sys.modules:
-        spec = importlib.util.spec_from_file_location(known, _GOLDEN / f"{name}.py")
+        spec = importlib.util.spec_from_file_location(known, folder / f"{name}.py")
         assert spec is not None
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
@@ -63,6 +66,13 @@ def in_time() -> Callable[[float, float], None]:
             assert took < limit * slow, f"{took:.2f} s, {limit} s allowed on a machine {slow:.1f} times slowed down"
 
     return judged
+
+
+@pytest.fixture(scope="session")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Callable[[FoundingSpec], Path]:
+    """A workspace in the specification's folder, founded as it says; those founded alike in this run are copies."""
+    founding = _loaded("founding", Path(__file__).parent)
+    return functools.partial(founding.found, shelf=founding.shelf(tmp_path_factory))
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from hsm_console.client import ceremonies, device, setup
+from hsm_console.client import ceremonies, device
 from hsm_console.client.session import Session, log_in
 from hsm_console.client.transport import GatewayProcess
 from hsm_console.crypto import software
@@ -189,11 +189,9 @@ def refusal(act: Callable[[], object]) -> str:
 
 
 @pytest.fixture(scope="session")
-def founded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def founded(tmp_path_factory: pytest.TempPathFactory, found: Callable[[FoundingSpec], Path]) -> Path:
     """One founded workspace that is never used itself, only copied."""
-    directory = tmp_path_factory.mktemp("founded") / "house"
-    setup.run(spec(directory))
-    return directory
+    return found(spec(tmp_path_factory.mktemp("founded") / "house"))
 
 
 @pytest.fixture

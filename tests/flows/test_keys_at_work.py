@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from hsm_console.client import device, keys, orders, setup, work
+from hsm_console.client import device, keys, orders, work
 from hsm_console.client.transport import GatewayProcess
 from hsm_console.domain.errors import ConsoleError
 from hsm_console.domain.events import Decision
@@ -29,11 +29,11 @@ ENVELOPES = ((A.RSA_2048, "encrypt"), (A.EC_P256, "derive"), (A.EC_P384, "derive
 
 
 @pytest.fixture(scope="module", params=["simulation", pytest.param("softhsm", marks=pytest.mark.softhsm)])
-def home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, found: Any) -> Iterator[Any]:
     """(house, ada): a workspace on this kind of token, unlocked, for all tests of the module."""
     flows = request.module.flows_of(request)
     workspace: Path = tmp_path_factory.mktemp("work") / "house"
-    setup.run(msgspec.structs.replace(flows.spec(workspace), adapter=request.param))
+    found(msgspec.structs.replace(flows.spec(workspace), adapter=request.param))
     with contextlib.ExitStack() as stack:
         gateway = stack.enter_context(GatewayProcess(workspace))
         house = flows.House(workspace, gateway, stack)

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from hsm_console.audit.checkpoint import parse_vkey
 from hsm_console.audit.verify import verify_workspace
-from hsm_console.client import audit, ceremonies, device, people, setup
+from hsm_console.client import audit, ceremonies, device, people
 from hsm_console.client.transport import GatewayProcess
 from hsm_console.domain.secret import Secret
 
@@ -32,11 +32,10 @@ BECAUSE = "the words were read aloud twice"
 
 
 @pytest.fixture(scope="module")
-def strict(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def strict(tmp_path_factory: pytest.TempPathFactory, found: Any) -> Path:
     """A workspace under rules that seal everything that may be sealed."""
     directory = tmp_path_factory.mktemp("strict") / "house"
-    setup.run(replace(flows.spec(directory), environment="rehearsal"))
-    return directory
+    return found(replace(flows.spec(directory), environment="rehearsal"))
 
 
 @pytest.fixture
@@ -139,10 +138,8 @@ def test_after_a_restart_new_values_are_sealed_before_the_device_is_unlocked(str
 
 
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("plain") / "house"
-    setup.run(flows.spec(directory))
-    return directory
+def plain(tmp_path_factory: pytest.TempPathFactory, found: Any) -> Path:
+    return found(flows.spec(tmp_path_factory.mktemp("plain") / "house"))
 
 
 def test_the_development_rules_seal_documents_and_leave_people_readable(plain: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 sys.path.insert(0, str(Path(__file__).parent))
 
 import pytest
-from desk_of_a_house import House, found
+from desk_of_a_house import House, spec
 from PySide6.QtCore import QStandardPaths
 from PySide6.QtWidgets import QApplication
 
@@ -23,11 +23,13 @@ from ui.theme.engine import ThemeEngine
 
 
 @pytest.fixture
-def open_house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, qapp: QApplication, qtbot) -> Iterator[Callable]:
+def open_house(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, qapp: QApplication, qtbot, found: Callable
+) -> Iterator[Callable]:
     """Makes the application on a workspace; call it again for a second start of the program."""
     QStandardPaths.setTestModeEnabled(True)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    workspace = found(tmp_path / "workspace")
+    workspace = found(spec(tmp_path / "workspace"))
     if qapp.findChild(ThemeEngine) is None:
         ThemeEngine(qapp)
     made: list[House] = []

@@ -7,7 +7,6 @@ from typing import Any
 
 from PySide6.QtWidgets import QComboBox, QLabel
 
-from hsm_console.client import setup
 from hsm_console.domain.messages.setup import Founder, FoundingSpec
 from hsm_console.domain.people import Person, Role
 from ui.calls import Calls
@@ -29,16 +28,14 @@ PEOPLE = {
 PAGE_MS = 30_000
 
 
-def found(folder: Path, adapter: str = "simulation") -> Path:
-    setup.run(
-        FoundingSpec(
-            directory=str(folder), name="Keyboard House", adapter=adapter, environment="rehearsal",
-            token_label="keyboard", so_pin="13579-demo", pin=PIN, kdf_iterations=2048,
-            people=tuple(Founder(person=Person(uid=u, name=n), roles=(r,), passphrase=PASSPHRASE)
-                         for u, (n, r) in PEOPLE.items()),
-        )
+def spec(folder: Path, adapter: str = "simulation") -> FoundingSpec:
+    """What the house is founded with."""
+    return FoundingSpec(
+        directory=str(folder), name="Keyboard House", adapter=adapter, environment="rehearsal",
+        token_label="keyboard", so_pin="13579-demo", pin=PIN, kdf_iterations=2048,
+        people=tuple(Founder(person=Person(uid=u, name=n), roles=(r,), passphrase=PASSPHRASE)
+                     for u, (n, r) in PEOPLE.items()),
     )  # fmt: skip
-    return folder
 
 
 class House:

@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from desk_of_a_house import found
+from desk_of_a_house import spec
 
 from hsm_console.client import ceremonies, device, keys
 from hsm_console.client.session import Session, log_in
@@ -199,7 +199,7 @@ def test_the_screen_killed_in_mid_ceremony(workspace: Path, display: str) -> Non
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(60))
 def test_the_screen_killed_again_and_again(
-    tmp_path: Path, display: str, seed: int, record_property: Callable[[str, object], None]
+    tmp_path: Path, display: str, seed: int, found: Callable, record_property: Callable[[str, object], None]
 ) -> None:
-    workspace = found(tmp_path / "workspace", ("simulation", "softhsm")[seed % 2])
+    workspace = found(spec(tmp_path / "workspace", ("simulation", "softhsm")[seed % 2]))
     record_property("at", kill_and_go_on(workspace, display, seed, latest=60.0))

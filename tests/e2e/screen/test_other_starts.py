@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from desk_of_a_house import House, found
+from desk_of_a_house import House, spec
 from PySide6.QtWidgets import QApplication
 
 from hsm_console.client.transport import GatewayProcess
@@ -43,8 +43,8 @@ def screen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, qapp: QApplication, 
         house.close()
 
 
-def test_a_gateway_by_address(screen: Callable[[], House], tmp_path: Path) -> None:
-    far = found(tmp_path / "far")
+def test_a_gateway_by_address(screen: Callable[[], House], tmp_path: Path, found: Callable) -> None:
+    far = found(spec(tmp_path / "far"))
     here = tmp_path / "here"
     with GatewayProcess(far, listen="127.0.0.1:0") as gateway:
         house = screen()
@@ -90,9 +90,9 @@ def test_a_demonstration_is_left_where_it_was_wanted(screen: Callable[[], House]
 
 
 def test_somebody_elses_workspace_is_opened_without_our_passphrases(
-    screen: Callable[[], House], tmp_path: Path
+    screen: Callable[[], House], tmp_path: Path, found: Callable
 ) -> None:
     house = screen()
-    Demonstration(house.window, house.desk, house.console, out=found(tmp_path / "other"))
+    Demonstration(house.window, house.desk, house.console, out=found(spec(tmp_path / "other")))
     house.wait("Log in")
     assert "passphrases of their own" in house.words()

@@ -5,23 +5,21 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hsm_console.cli import demo_cast as cast
-from hsm_console.client import setup
 from hsm_console.client.transport import GatewayProcess
 
 PINS = {"so_pin": "so-pin-161803", "pin": "pin-of-second-57"}
 
 
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("terminal") / "house"
-    setup.run(cast.founding(folder, "simulation"))
-    return folder
+def workspace(tmp_path_factory: pytest.TempPathFactory, found: Callable[..., Path]) -> Path:
+    return found(cast.founding(tmp_path_factory.mktemp("terminal") / "house", "simulation"))
 
 
 def told(workspace: Path, verb: str, *rest: str, who: str = "ada", plain: bool = False) -> tuple[int, Any]:

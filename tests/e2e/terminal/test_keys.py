@@ -7,21 +7,19 @@ import json
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hsm_console.cli import demo_cast as cast
-from hsm_console.client import setup
 from hsm_console.client.transport import GatewayProcess
 
 
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("terminal") / "house"
-    setup.run(cast.founding(folder, "simulation"))
+def workspace(tmp_path_factory: pytest.TempPathFactory, found: Callable[..., Path]) -> Iterator[Path]:
+    folder = found(cast.founding(tmp_path_factory.mktemp("terminal") / "house", "simulation"))
     with GatewayProcess(folder):
         yield folder
 

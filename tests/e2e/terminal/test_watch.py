@@ -6,14 +6,13 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hsm_console.cli import demo_cast as cast
-from hsm_console.client import setup
 from hsm_console.client.transport import GatewayProcess
 from hsm_console.domain.secret import Secret
 from hsm_console.gateway.workspace import Home
@@ -24,10 +23,8 @@ HEAD = "index,operation,key_id,time_ms,result\n"
 
 
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("terminal") / "house"
-    setup.run(cast.founding(folder, "simulation"))
-    return folder
+def workspace(tmp_path_factory: pytest.TempPathFactory, found: Callable[..., Path]) -> Path:
+    return found(cast.founding(tmp_path_factory.mktemp("terminal") / "house", "simulation"))
 
 
 @pytest.fixture(scope="module")

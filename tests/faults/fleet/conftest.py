@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from hsm_console.client import devices, orders, setup
+from hsm_console.client import devices, orders
 from hsm_console.client.session import Session
 from hsm_console.domain import events as ev
 from hsm_console.domain.ids import object_id
@@ -179,14 +179,13 @@ def yard(workspace: Path) -> Iterator[Yard]:
 
 
 @pytest.fixture
-def soft_yard(tmp_path: Path) -> Iterator[Yard]:
+def soft_yard(tmp_path: Path, found: Any) -> Iterator[Yard]:
     """The same over SoftHSM."""
     if not Path("/usr/lib/softhsm/libsofthsm2.so").exists():
         pytest.skip("softhsm2 is not installed")
-    target = tmp_path / "house"
-    setup.run(msgspec.structs.replace(flows_module.spec(target), adapter="softhsm"))
-    with running(Yard(target, "softhsm")) as found:
-        yield found
+    target = found(msgspec.structs.replace(flows_module.spec(tmp_path / "house"), adapter="softhsm"))
+    with running(Yard(target, "softhsm")) as made:
+        yield made
 
 
 @pytest.fixture

@@ -326,16 +326,13 @@ def test_a_device_that_is_full_stops_the_batch_and_says_why(spied: Any) -> None:
 
 @pytest.mark.parametrize("adapter", ["simulation", pytest.param("softhsm", marks=pytest.mark.softhsm)])
 def test_a_gateway_killed_in_mid_batch_goes_on_after_its_start(
-    adapter: str, flows: Any, tmp_path: Path, founded: Path, workspace: Path
+    adapter: str, flows: Any, tmp_path: Path, found: Any, workspace: Path
 ) -> None:
     """kill -9 of the whole gateway; then nothing is made twice, nothing is lost, and the log verifies."""
     if adapter == "softhsm":
         import msgspec
 
-        from hsm_console.client import setup
-
-        workspace = tmp_path / "soft"
-        setup.run(msgspec.structs.replace(flows.spec(workspace), adapter="softhsm"))
+        workspace = found(msgspec.structs.replace(flows.spec(tmp_path / "soft"), adapter="softhsm"))
     import contextlib
 
     with contextlib.ExitStack() as stack:
