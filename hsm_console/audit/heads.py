@@ -15,6 +15,7 @@ from hsm_console.audit.checkpoint import (
     verify_note,
 )
 from hsm_console.audit.cose import RootSignature, protected_header, signature_of, to_be_signed
+from hsm_console.audit.store import ROOT_SIGNATURE_TABLE
 from hsm_console.audit.tiles import Edge
 from hsm_console.audit.tree import Nodes, consistency_proof, verify_consistency
 from hsm_console.audit.vkey import ECDSA
@@ -33,7 +34,7 @@ class Heads:
         clock: Clock,
         edge: Callable[[], Edge],
         nodes: Callable[[], Nodes],
-        keep: Callable[[int, str], None],
+        keep: Callable[..., None],
     ) -> None:
         self._clock = clock
         self._edge = edge
@@ -46,6 +47,7 @@ class Heads:
         self._last: Checkpoint | None = None
         self._waiting_since_ms: int | None = None
         self._root_signature: tuple[int, RootSignature] | None = None
+        self._uncertain = 0
         self.note = ""
         self.fault: Problem | None = None
 
@@ -81,10 +83,10 @@ class Heads:
             head = Checkpoint(self._origin, edge.size, edge.root())
             self._prove(head)
             seconds = self._clock.now().time_ms // 1000
-            note = sign_note(head, seconds, signer_key(self._origin, signer), signer.sign)
+            note = sign_note(head, seconds, signer_key(self._origin, signer), self._asked(signer))
             for other in self._beside:
                 note += cosign(note, seconds, signer_key(self._origin, other), other.sign)
-            self._keep(head.size, note)
+            self._keep(("INSERT OR IGNORE INTO checkpoint VALUES (?, ?)", (head.size, note)))
             self._last, self.note, self.fault = head, note, None
             self._waiting_since_ms = self._clock.now().boottime_ms if self._edge().size > head.size else None
             return note
@@ -107,9 +109,30 @@ class Heads:
         if self._signer is None:
             return None
         vkey = signer_key(self._origin, self._signer)
-        protected = protected_header(vkey, self._seconds(), head.size)
-        signature = self._signer.sign(to_be_signed(protected, head.root))
+        seconds = self._seconds()
+        protected = protected_header(vkey, seconds, head.size)
+        signature = self._asked(self._signer)(to_be_signed(protected, head.root))
+        row = (head.size, vkey.key_id.hex(), seconds)
+        self._keep((ROOT_SIGNATURE_TABLE, ()), ("INSERT INTO root_signature(size, key, seconds) VALUES (?, ?, ?)", row))
         return head.size, RootSignature(protected, signature_of(vkey, signature))
+
+    def _asked(self, signer: CheckpointSigner) -> Callable[[bytes], bytes]:
+        """The signer's call; one that fails may have been carried out all the same, and is counted."""
+
+        def sign(message: bytes) -> bytes:
+            try:
+                return signer.sign(message)
+            except BaseException:
+                self._uncertain += 1
+                raise
+
+        return sign
+
+    def take_uncertain(self) -> tuple[int, bool]:
+        """(how many calls failed since this was asked before, and may have been carried out all the same; whether a
+        signature is being made now)."""
+        found, self._uncertain = self._uncertain, 0
+        return found, self._signing.locked()
 
     def _seconds(self) -> int:
         """When the newest note was signed: the time in its own signature line; now, when that does not say (0x02)."""

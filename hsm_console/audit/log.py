@@ -55,7 +55,7 @@ class _State(msgspec.Struct):
 
 
 class AuditLog(LogView):
-    """The one writer of a log. Make it with `open` or `create_log`; end it with `close`."""
+    """The one writer of a log. Make it with `open` or `create_log`; end it with `close`. heads: what is signed."""
 
     def __init__(self, path: Path, chain_uid: str, clock: Clock, projections: Sequence[projection.Projection]) -> None:
         self.path = path
@@ -72,7 +72,7 @@ class AuditLog(LogView):
         self._device: DeviceInfo | None = None
         self.sealer: Sealer | None = None  # whoever sets it has written the event of its key before
         self._scripts: dict[str, str] = {}
-        self._heads = Heads(clock, self._edge, self.nodes, self._store_note)
+        self.heads = Heads(clock, self._edge, self.nodes, self._store)
         self._closed = False
 
     @classmethod
@@ -114,7 +114,7 @@ class AuditLog(LogView):
         with self._grown:
             self._grown.notify_all()
         if request.records and sign:
-            self._heads.after_append(request.records[-1].seq + 1, critical=any(item.critical for item in drafts))
+            self.heads.after_append(request.records[-1].seq + 1, critical=any(item.critical for item in drafts))
         return request.records
 
     def _commit(self, batch: list[_Request]) -> None:
@@ -242,17 +242,18 @@ class AuditLog(LogView):
         self._state = _State(loaded.edge, loaded.fingerprint, loaded.last_kind)
         self._scripts = loaded.scripts
         self._device = self._device or loaded.device
-        self._heads.load(loaded.note)
+        self.heads.load(loaded.note)
         return conn
 
-    def _store_note(self, size: int, note: str) -> None:
+    def _store(self, *statements: store.Statement) -> None:
         """Keep a signed checkpoint, in a transaction of its own."""
         with self._write_lock:
             try:
                 conn = self._usable()
                 with store.told(self.path):
                     conn.execute("BEGIN IMMEDIATE")
-                    conn.execute("INSERT OR IGNORE INTO checkpoint VALUES (?, ?)", (size, note))
+                    for sql, values in statements:
+                        conn.execute(sql, values)
                     conn.execute("COMMIT")
             except BaseException:
                 self._give_up()
@@ -266,7 +267,7 @@ class AuditLog(LogView):
 
     def set_signer(self, signer: CheckpointSigner | None) -> None:
         """The log key after unlocking; None when locked again. Raises `foreign` when it is not this log's key."""
-        self._heads.set_signer(signer)
+        self.heads.set_signer(signer)
 
     def checkpoint(self) -> str:
         """The signed note over all entries of now; signs one if there is none yet.
@@ -274,29 +275,29 @@ class AuditLog(LogView):
         Raises EnvironmentFault log-key-locked, the device's errors, VerificationFailed bad-proof when the tree
         does not continue what was signed before (nothing is signed then).
         """
-        return self._heads.sign()
+        return self.heads.sign()
 
     def sign_due(self) -> None:
         """Sign what was appended with `sign=False`. May wait for a busy device. Never raises; see `sign_fault`."""
-        self._heads.after_append(self.size, critical=True)
+        self.heads.after_append(self.size, critical=True)
 
     def tick(self) -> None:
         """Once a second: signs when an entry waits for 60 s. Never raises; see `sign_fault`."""
-        self._heads.tick()
+        self.heads.tick()
 
     @property
     def sign_fault(self) -> Problem | None:
         """Why the last automatic checkpoint could not be signed; None when it could."""
-        return self._heads.fault
+        return self.heads.fault
 
     @property
     def last_checkpoint(self) -> str:
         """The newest signed note; empty when nothing is signed yet."""
-        return self._heads.note
+        return self.heads.note
 
     @property
     def signed_size(self) -> int:
-        return self._heads.size
+        return self.heads.size
 
     # -- reading ----------------------------------------------------------------------------------------
 
@@ -308,8 +309,8 @@ class AuditLog(LogView):
         state = self._state
         return Head(
             size=state.edge.size,
-            checkpoint=self._heads.note,
-            checkpoint_size=self._heads.size,
+            checkpoint=self.heads.note,
+            checkpoint_size=self.heads.size,
             last_kind=state.last_kind,
         )
 
@@ -339,9 +340,9 @@ class AuditLog(LogView):
         Raises InputError entry-missing; as `checkpoint` when signing is needed.
         """
         body = self.body(seq)
-        if self._heads.size <= seq:
+        if self.heads.size <= seq:
             self.checkpoint()
-        head, seconds, note, signature = self._heads.signed_root()
+        head, seconds, note, signature = self.heads.signed_root()
         path = inclusion_proof(self.nodes(), seq, head.size)
         return Evidence(body=body, index=seq, head=head, seconds=seconds, note=note, path=path, signature=signature)
 

@@ -44,6 +44,15 @@ CREATE TABLE projection(name TEXT PRIMARY KEY, complete_to INTEGER) STRICT;
 )
 
 
+Statement = tuple[str, tuple[object, ...]]
+"""One statement of SQL and the values that are bound in it."""
+ROOT_SIGNATURE_TABLE = (
+    "CREATE TABLE IF NOT EXISTS root_signature(n INTEGER PRIMARY KEY, size INTEGER NOT NULL, key TEXT NOT NULL, "
+    "seconds INTEGER NOT NULL) STRICT"
+)
+"""Which roots were signed for receipts: together with the checkpoints, every signature that the log key made. It
+is no evidence; the device's own log is held against it."""
+
 KEEPS_ON_DELETE = (
     "entry_keeps_on_delete",
     "CREATE TRIGGER entry_keeps_on_delete BEFORE DELETE ON entry BEGIN SELECT RAISE(ABORT, 'only appended to'); END",

@@ -15,7 +15,6 @@ from hsm_console.domain.keys import Custody
 
 USES = frozenset({"sign", "decrypt", "encrypt", "wrap", "unwrap"})
 COMPARED = USES | {"generate", "destroy", "login", "so-login", "login-failed", "initialise", "change-pin"}
-HEADS = 2  # signatures of the log key for one checkpoint: the note, and the root for receipts
 _OPERATIONS = {
     Operation.GENERATE: "generate",
     Operation.SIGN: "sign",
@@ -93,6 +92,15 @@ class Keys(msgspec.Struct, frozen=True, kw_only=True):
     log: str = ""
 
 
+class Heads(msgspec.Struct, frozen=True, kw_only=True):
+    """Signatures of the log key that the device has not told of yet. made: (size, Unix seconds) of those that this log
+    holds; certain: the device must know them; uncertain: how many more it may have made."""
+
+    made: tuple[tuple[int, int], ...] = ()
+    certain: bool = True
+    uncertain: int = 0
+
+
 def _elsewhere(event: ev.OperationIntended | ev.OperationSucceeded) -> bool:
     """A copy that was destroyed in a further device: this device has no part in that."""
     return event.operation is Operation.DESTROY and bool(event.device)
@@ -111,6 +119,7 @@ class Acts:
         self.free: set[tuple[str, str]] = set()
         self.allowed: Counter[tuple[str, str]] = Counter()
         self.ceremonies: dict[str, tuple[int, int]] = {}
+        self._crashes = 0  # each of them may have lost one signature of the log key
 
     def see(self, recorded: Recorded) -> None:
         event = recorded.event
@@ -132,19 +141,32 @@ class Acts:
                 self._allow("login", "", recorded)  # the PIN may have been right, and the token not the right one
             case ev.PersonEnrolled() | ev.RosterIssued() | ev.CrlIssued():
                 self._allow("sign", self._keys.authority, recorded)
+            case ev.GatewayStarted() if event.previous_end == "unclean" and recorded.seq >= self._since:
+                self._crashes += 1
             case ev.SealKeyInForce() | ev.RootKeyMade():
                 self._service_key(event)
-            case ev.CeremonyOpened():
-                self.ceremonies[event.ceremony_id] = (recorded.time_ms, 2**53)
-            case ev.CeremonyClosed() if event.ceremony_id in self.ceremonies:
-                begin = self.ceremonies[event.ceremony_id][0]
-                self.ceremonies[event.ceremony_id] = (begin, recorded.time_ms)
+            case ev.CeremonyOpened() | ev.CeremonyClosed():
+                self._ceremony(recorded, event)
 
-    def finish(self, checkpoints: int) -> None:
-        """What is still open may or may not have been done. checkpoints: signed since the comparison before."""
+    def _ceremony(self, recorded: Recorded, event: ev.CeremonyOpened | ev.CeremonyClosed) -> None:
+        begin, _ = self.ceremonies.get(event.ceremony_id, (recorded.time_ms, 0))
+        if isinstance(event, ev.CeremonyOpened):
+            self.ceremonies[event.ceremony_id] = (begin, 2**53)
+        elif event.ceremony_id in self.ceremonies:
+            self.ceremonies[event.ceremony_id] = (begin, recorded.time_ms)
+
+    def finish(self, heads: Heads) -> None:
+        """What is still open may or may not have been done."""
         for intent in list(self._open):
             self._uncertain(intent)
-        self.allowed["sign", self._keys.log] += HEADS * (checkpoints + 1)
+        for size, seconds in heads.made:
+            self._head(size - 1, seconds * 1000, certain=heads.certain)
+        for _ in range(heads.uncertain + self._crashes):
+            self._head(-1, 0, certain=False)
+
+    def _head(self, seq: int, time_ms: int, *, certain: bool) -> None:
+        """A signature of the log key: a checkpoint's, or that of its root for receipts."""
+        self.acts.append(Act(operation="sign", key_id=self._keys.log, seq=seq, time_ms=time_ms, certain=certain))
 
     def _succeeded(self, recorded: Recorded, event: ev.OperationSucceeded) -> None:
         intended = self._open.get(event.intent)
@@ -218,10 +240,10 @@ class Acts:
         self.free |= {(operation, key) for key in keys if key for operation in USES}
 
 
-def fold(entries: Iterable[Recorded], since: int, keys: Keys, checkpoints: int) -> Acts:
-    """The acts that these entries tell of. checkpoints: signed since the comparison before."""
+def fold(entries: Iterable[Recorded], since: int, keys: Keys, heads: Heads) -> Acts:
+    """The acts that these entries, and the heads that were signed, tell of."""
     acts = Acts(since, keys)
     for recorded in entries:
         acts.see(recorded)
-    acts.finish(checkpoints)
+    acts.finish(heads)
     return acts

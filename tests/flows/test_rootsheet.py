@@ -85,7 +85,7 @@ def test_a_sheet_that_was_tampered_with_is_refused(made: dict[str, Path], tmp_pa
         swapped = [*lines]
         swapped[at] = base64.b64encode(bytes([data[0] ^ 1]) + data[1:]).decode()
         with pytest.raises(ConsoleError):
-            [rootsheet.tie(rootsheet.read("\n".join(swapped), vkey, key), head) for head in _heads(good, proven, made)]
+            [rootsheet.tie(rootsheet.read("\n".join(swapped), vkey, key), head) for head in heads(good, proven, made)]
     for at in (-2, -3):  # each signature line: one bit, and the whole line away
         name, blob = lines[at].rsplit(" ", 1)
         data = bytearray(base64.b64decode(blob))
@@ -101,7 +101,7 @@ def test_a_sheet_that_was_tampered_with_is_refused(made: dict[str, Path], tmp_pa
         rootsheet.read(text, vkey, other)
 
 
-def _heads(good: rootsheet.RootSheet, proven: Any, made: dict[str, Path]) -> list[Any]:
+def heads(good: rootsheet.RootSheet, proven: Any, made: dict[str, Path]) -> list[Any]:
     vkey = parse_vkey(made["log.vkey"].read_text())
     return [proven.head, verify(read(made["second"])[0], vkey).head]
 

@@ -54,7 +54,7 @@ class PostQuantum:
 
 def sign_beside(log: AuditLog) -> None:
     """Every checkpoint from now on carries a line of ML-DSA-44 too."""
-    log._heads.set_beside((PostQuantum(),))
+    log.heads.set_beside((PostQuantum(),))
 
 
 def rules_that_seal(forge: ModuleType, classes: tuple[str, ...] = CLASSES) -> e.Draft:

@@ -59,7 +59,8 @@ class DeviceLogCompared(Event, frozen=True, kw_only=True, tag="device-log-compar
     """The device's own log was held against this one. findings: `SHADOW-OP: …`, `PHANTOM-OP: …`, `DEVICE-CHANGED: …`.
 
     source: read from the device, or a file that the vendor's tool wrote; sha256: of its records; first, last: the
-    device's own numbers; until: the entries of this log that were held against it.
+    device's own numbers; until: the entries of this log that were held against it. heads: how many signatures of
+    each log key (hex id) the device has told of until now, those before the first comparison included.
     """
 
     source: Literal["device", "file"]
@@ -70,3 +71,4 @@ class DeviceLogCompared(Event, frozen=True, kw_only=True, tag="device-log-compar
     until: int
     matched: int
     findings: tuple[str, ...] = ()
+    heads: dict[str, int] = {}

@@ -27,6 +27,7 @@ from hsm_console.domain.messages.audit import Finding
 from hsm_console.gateway import projections
 from hsm_console.gateway.app import Call, Route
 from hsm_console.gateway.core import Core
+from hsm_console.gateway.head_count import HeadCount
 from hsm_console.gateway.projections import pruned_below
 from hsm_console.gateway.sessions import Session
 from hsm_console.hsm.pool import Priority
@@ -120,12 +121,14 @@ class DeviceLog:
                 # Nobody's calls come between, so that what the device tells and what the log tells end together.
                 with core.device.station.lease("reading the log of the HSM"):
                     rows = core.device.run_here("native_log", max(0, before.last), priority=Priority.BULK)
-                    until = core.log.size
+                    heads, until = HeadCount.take(core.log, self._keys().log), core.log.size
             else:
-                until = core.log.size
+                heads, until = HeadCount.take(core.log, self._keys().log), core.log.size
             records = [one for one in device_acts.records(rows) if one.index > before.last]
-            found = self._compared(records, before, until, complete=source == "device")
+            found = self._compared(records, before, until, heads, complete=source == "device")
             event = self._event(found, rows, source, until)
+            told = heads.told(records, before, complete=source == "device")
+            event = msgspec.structs.replace(event, heads=told)
             entry = -1
             if records or found.findings or session is not None:
                 draft = Draft(event=event, actor=session.actor if session else None, critical=bool(found.findings))
@@ -141,17 +144,17 @@ class DeviceLog:
         )
 
     def _compared(
-        self, records: Sequence[Record], before: ev.DeviceLogCompared, until: int, *, complete: bool
+        self, records: Sequence[Record], before: ev.DeviceLogCompared, until: int, heads: HeadCount, *, complete: bool
     ) -> Compared:
         numbers = [record.index for record in records]
         if before.until < 0:
             return Compared(first=min(numbers, default=0), last=max(numbers, default=0), matched=0, findings=())
         keys = self._keys()
-        acts = self._acts(before.until, until, keys)
+        acts = self._acts(before.until, until, keys, heads.not_told(self._core.log, before))
         ours = Ours(
             acts=acts.acts,
             allowed=acts.allowed,
-            free=acts.free,
+            free=acts.free if keys.log in before.heads else acts.free | {("sign", keys.log)},
             names=keys.names,
             ceremonies=tuple(acts.ceremonies.values()),
         )
@@ -187,15 +190,14 @@ class DeviceLog:
             log=purposes.get("log", ""),
         )
 
-    def _acts(self, since: int, until: int, keys: Keys) -> Acts:
+    def _acts(self, since: int, until: int, keys: Keys, heads: device_acts.Heads) -> Acts:
         core = self._core
         with core.reading() as conn:
             marks = ",".join("?" * len(_SERVICE))
             query = f"SELECT seq FROM entry_row WHERE kind IN ({marks}) AND seq >= ? AND seq < ? ORDER BY seq"  # noqa: S608
             service = [seq for (seq,) in conn.execute(query, (*_SERVICE, pruned_below(conn), since))]
-            signed = conn.execute("SELECT count(*) FROM checkpoint WHERE size > ?", (since,)).fetchone()[0]
         entries = [core.log.read(seq) for seq in service]
-        return device_acts.fold([*entries, *core.log.scan(since, until)], since, keys, signed)
+        return device_acts.fold([*entries, *core.log.scan(since, until)], since, keys, heads)
 
     def _event(self, found: Compared, rows: Rows, source: str, until: int) -> ev.DeviceLogCompared:
         digest = hashlib.sha256(msgspec.json.encode(list(rows), order="deterministic")).hexdigest()

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from hsm_console.client import alerts
+from hsm_console.client import alerts, audit
 from hsm_console.client.transport import GatewayProcess
 from hsm_console.domain.keys import Algorithm, KeySpec, SignMechanism
 from hsm_console.domain.secret import Secret
@@ -112,6 +112,39 @@ def test_a_record_that_vanished_from_the_device_is_told(workspace: Path, runs: A
         assert [finding.word for finding in report.findings] == ["PHANTOM-OP"]
         assert "made the key “test key”" in report.findings[0].text
         assert "phantom-operation" in told(house.be("alan"), "phantom-operation")
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_each_signature_of_the_log_key_behind_our_back_is_told(
+    workspace: Path, runs: Any, flows: ModuleType, times: int
+) -> None:
+    """A second history needs one signature: not even one passes as that of a head, or of a root for receipts."""
+    with runs() as house:
+        audit.make_receipt(house.be("ada"), 2)
+    with token(workspace, flows) as hsm:
+        key = next(key for key in hsm.find() if key.label.startswith("log "))
+        for number in range(times):
+            hsm.sign(key.object_id, SignMechanism.ED25519, b"another history %d" % number)
+    with runs() as house:
+        audit.make_receipt(house.be("ada"), 3)
+        told(house.be("alan"), "shadow-operation")
+    (compared,) = [event for event in events(workspace, "device-log-compared") if event.get("findings")]
+    assert sum("signed with the key “log" in text for text in compared["findings"]) == times
+    with runs() as house:
+        assert alerts.compare_device_log(house.be("alan")).findings == ()
+
+
+def test_a_head_that_the_device_did_not_sign_is_told(workspace: Path, runs: Any) -> None:
+    journal = workspace / "token" / "simulation" / "device-log.jsonl"
+    with runs() as house:
+        house.admin()
+        lines = journal.read_bytes().splitlines(keepends=True)
+        at = max(n for n, line in enumerate(lines) if b'"sign"' in line)
+        journal.write_bytes(b"".join(lines[:at] + lines[at + 1 :]))
+        report = alerts.compare_device_log(house.be("alan"))
+        assert [finding.word for finding in report.findings] == ["PHANTOM-OP"]
+        assert "signed with the key “log" in report.findings[0].text
+        assert alerts.compare_device_log(house.be("alan")).findings == (), "told once"
 
 
 def test_a_missing_and_a_changed_key_are_told(workspace: Path, runs: Any, flows: ModuleType) -> None:

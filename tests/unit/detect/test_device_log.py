@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hsm_console.detect import device_acts, device_log
-from hsm_console.detect.device_acts import Act, Acts, Keys, Record
+from hsm_console.detect.device_acts import Act, Acts, Heads, Keys, Record
 from hsm_console.detect.device_log import Ours
 from hsm_console.domain import events as ev
 from hsm_console.domain.errors import InputError
@@ -137,8 +137,8 @@ class Told:
         self.seq += 1
         return self.seq - 1
 
-    def ended(self, **allowed: int) -> list[tuple[str, str, bool]]:
-        self.acts.finish(allowed.get("checkpoints", 0))
+    def ended(self, **heads: Any) -> list[tuple[str, str, bool]]:
+        self.acts.finish(Heads(**heads))
         return [(one.operation, one.key_id, one.certain) for one in self.acts.acts]
 
 
@@ -181,15 +181,34 @@ def test_an_act_that_was_announced_before_the_last_comparison_may_be_known_alrea
     assert told.ended() == [("sign", A, False)]
 
 
-def test_certificates_heads_and_service_keys_are_allowed_for() -> None:
+def test_each_head_is_one_signature_of_the_log_key_and_no_more() -> None:
+    told = Told()
+    assert told.ended(made=((10, 5), (12, 6)), uncertain=1) == [("sign", B, True)] * 2 + [("sign", B, False)]
+    ours = Ours(told.acts.acts)
+    records = [record(1, key_id=B, time_ms=5_000), record(2, key_id=B, time_ms=6_000), record(3, key_id=B)]
+    assert findings(records[:2], ours) == ()
+    assert findings(records, ours) == (), "a call that failed may have been carried out"
+    (found,) = findings([*records, record(4, key_id=B)], ours)
+    assert found.startswith("SHADOW-OP: the device signed")
+    (found,) = findings(records[:1], ours)
+    assert found.startswith("PHANTOM-OP: entry 11 says")
+
+
+def test_a_crash_may_have_lost_one_signature_of_a_head() -> None:
+    told = Told()
+    told.tell(ev.GatewayStarted(run_uid="r", software_version="1", previous_end="unclean", listen="x"))
+    told.tell(ev.GatewayStarted(run_uid="r", software_version="1", previous_end="clean", listen="x"))
+    assert told.ended() == [("sign", B, False)]
+
+
+def test_certificates_and_service_keys_are_allowed_for() -> None:
     told = Told()
     intent = told.tell(ev.OperationIntended(operation=Operation.CERTIFY, key_id="cc" * 16))
     told.tell(ev.OperationSucceeded(intent=intent, operation=Operation.CERTIFY, key_id="cc" * 16))
     told.tell(ev.RosterIssued(version=1, sha256="5a" * 32))
     told.tell(ev.SealKeyInForce(key_id="dd" * 16, spki="x"))
-    assert told.ended(checkpoints=3) == []
+    assert told.ended() == []
     assert told.acts.allowed["sign", A] == 2
-    assert told.acts.allowed["sign", B] == 8
     assert ("decrypt", "dd" * 16) in told.acts.free
 
 
