@@ -10,6 +10,7 @@ README.txt                       what this is and how a stranger checks it
 from __future__ import annotations
 
 import json
+import re
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -17,11 +18,12 @@ from typing import NoReturn
 
 import msgspec
 
-from hsm_console.audit import tiles
+from hsm_console.audit import canonical, store, tiles
 from hsm_console.audit.checkpoint import parse_note
 from hsm_console.audit.retention import KEPT
 from hsm_console.audit.source import Row, Source, open_source
 from hsm_console.audit.tree import leaf_hash
+from hsm_console.crypto.files import open_regular
 from hsm_console.domain.errors import EnvironmentFault, ExitCode, InputError, Problem, VerificationFailed
 
 _README = """This folder is a copy of the audit log “{origin}” up to entry {last}, as it was signed.
@@ -33,6 +35,12 @@ Check it with a verifier key that you did not get together with this folder:
 
 Entries: {size}. Root: {root}.
 """
+
+_SIZE = re.compile(r"[0-9]{1,18}")
+_WIDTH = re.compile(r"[0-9]{1,3}")
+_GROUP = re.compile(r"[0-9]{3}")
+_MOST_NOTE = 65536
+MOST_ENTRIES = tiles.WIDTH * (2 + canonical.MAX_BYTES)
 
 
 class Exported(msgspec.Struct, frozen=True):
@@ -56,18 +64,21 @@ class Bundle:
     def entries(self, start: int = 0) -> Iterator[Row]:
         n = start // tiles.WIDTH
         while True:
-            data = read_tile(self._folder / "tile" / "entries", n)
+            data = read_tile(self._folder / "tile" / "entries", n, MOST_ENTRIES)
             if data is None:
-                if not self._beyond(n):
+                following = self._following(n)
+                if following is None:
                     return
-            else:
-                yield from ((seq, length, body) for seq, length, body in split_entries(data, n) if seq >= start)
+                n = following
+                continue
+            yield from ((seq, length, body) for seq, length, body in split_entries(data, n) if seq >= start)
             n += 1
 
-    def _beyond(self, n: int) -> bool:
-        """Whether the bundle knows of entries behind a missing file of entries."""
-        sizes = [size for size, _ in self.checkpoints()]
-        return max(sizes, default=0) > (n + 1) * tiles.WIDTH
+    def _following(self, n: int) -> int | None:
+        """The next file of entries behind a missing one."""
+        folder = self._folder / "tile" / "entries"
+        found = (_index_of(path.relative_to(folder).parts) for path in folder.rglob("*") if path.is_file())
+        return min((index for index in found if index is not None and index > n), default=None)
 
     def tile(self, level: int, n: int) -> bytes | None:
         data = read_tile(self._folder / "tile" / str(level), n)
@@ -75,7 +86,7 @@ class Bundle:
 
     def checkpoints(self) -> Iterator[tuple[int, str]]:
         folder = self._folder / "checkpoints"
-        names = sorted((int(item.name), item) for item in folder.glob("*") if item.name.isdecimal())
+        names = sorted((int(item.name), item) for item in folder.glob("*") if _SIZE.fullmatch(item.name))
         for size, path in names:
             yield size, _text(path)
         newest = _text(self._folder / "checkpoint")
@@ -172,14 +183,28 @@ def _tile_path(folder: Path, n: int, width: int = tiles.WIDTH) -> Path:
     return folder / tile_path(n, width)
 
 
-def read_tile(folder: Path, n: int) -> bytes | None:
-    """A full tile, else the widest partial one."""
-    full = _tile_path(folder, n)
-    if full.is_file():
-        return full.read_bytes()
-    partial = full.with_name(full.name + ".p")
-    widths = sorted(int(item.name) for item in partial.glob("*") if item.name.isdecimal())
-    return (partial / str(widths[-1])).read_bytes() if widths else None
+def read_tile(folder: Path, n: int, most: int = tiles.TILE_BYTES) -> bytes | None:
+    """A full tile, else the widest partial one; no more of it than `most` bytes and one, which no tile has.
+
+    Raises EnvironmentFault log-unreadable.
+    """
+    path = _tile_path(folder, n)
+    with store.told(path, store.unreadable):
+        if not path.exists():
+            partial = path.with_name(path.name + ".p")
+            widths = sorted(int(item.name) for item in partial.glob("*") if _WIDTH.fullmatch(item.name))
+            if not widths:
+                return None
+            path = partial / str(widths[-1])
+        with open_regular(path) as file:
+            return file.read(most + 1)
+
+
+def _index_of(parts: Sequence[str]) -> int | None:
+    """The index in a tile's path: x001/x234/067, or x001/x234/067.p/8; None for another file."""
+    groups = parts[:-1] if len(parts) > 1 and parts[-2].endswith(".p") else parts
+    digits = [group.removeprefix("x").removesuffix(".p") for group in groups]
+    return int("".join(digits)) if all(_GROUP.fullmatch(group) for group in digits) else None
 
 
 def split_entries(data: bytes, n: int) -> Iterator[Row]:
@@ -187,7 +212,7 @@ def split_entries(data: bytes, n: int) -> Iterator[Row]:
     while at < len(data):
         length = int.from_bytes(data[at : at + 2], "big")
         body = data[at + 2 : at + 2 + length]
-        if len(body) != length or at + 2 > len(data):
+        if len(body) != length or at + 2 > len(data) or seq == (n + 1) * tiles.WIDTH:
             yield seq, length, None
             return
         yield seq, length, body
@@ -195,10 +220,12 @@ def split_entries(data: bytes, n: int) -> Iterator[Row]:
 
 
 def _text(path: Path) -> str:
-    try:
-        return path.read_bytes()[:65536].decode("utf-8", "replace")
-    except OSError:
-        return ""
+    """A note's text; empty where there is none. Raises EnvironmentFault log-unreadable."""
+    with store.told(path, store.unreadable):
+        if not path.exists():
+            return ""
+        with open_regular(path) as file:
+            return file.read(_MOST_NOTE).decode("utf-8", "replace")
 
 
 def _size_of(note: str) -> int:

@@ -16,6 +16,7 @@ from typing import NoReturn
 
 import msgspec
 
+from hsm_console.crypto.files import read_whole
 from hsm_console.domain.errors import ExitCode, InputError, Problem, VerificationFailed
 
 MARK = "sealed:"
@@ -23,7 +24,7 @@ MARKER = re.compile(r"sealed:([A-Za-z0-9_-]{43})")
 HIDDEN = "(sealed)"
 FILE_HEAD = "hsm-console disclosures v1"
 _SALT_BYTES = 16  # 128 bits (RFC 9901 9.3)
-_MAX_FILE_BYTES = 64 << 20
+_MAX_FILE_BYTES = 4 << 20
 
 
 class Disclosure(msgspec.Struct, frozen=True, array_like=True):
@@ -87,8 +88,7 @@ def write_file(items: list[tuple[int, str]]) -> str:
 def read_file(path: Path) -> list[tuple[int, str]]:
     """(entry, disclosure) of each line. Raises InputError `disclosures-unreadable`."""
     try:
-        with path.open("rb") as file:
-            lines = file.read(_MAX_FILE_BYTES).decode("ascii").splitlines()
+        lines = read_whole(path, _MAX_FILE_BYTES).decode("ascii").splitlines()
         if lines[0] != FILE_HEAD:
             raise ValueError("it is no file of disclosures")
         return [(int(seq), text) for seq, _, text in (line.partition(" ") for line in lines[1:])]

@@ -316,7 +316,7 @@ def open_envelope(body: bytes) -> Envelope:
     try:
         return _envelopes.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as fault:
-        raise _unreadable(str(fault)) from fault
+        raise unreadable(str(fault)) from fault
 
 
 def decode(body: bytes) -> Recorded:
@@ -340,7 +340,7 @@ def decode_event(raw: bytes) -> Any:
             return msgspec.convert(_join(msgspec.json.decode(raw)), AnyEvent)
         return _events.decode(raw)
     except msgspec.DecodeError as fault:
-        raise _unreadable(str(fault)) from fault
+        raise unreadable(str(fault)) from fault
 
 
 def _actor(envelope: Envelope) -> Actor | None:
@@ -348,7 +348,7 @@ def _actor(envelope: Envelope) -> Actor | None:
     if user is None:
         return None
     if session is None or certificate is None or not certificate.fingerprints:
-        raise _unreadable("a person without session or certificate")
+        raise unreadable("a person without session or certificate")
     roles = tuple(group.name for group in user.groups)
     return Actor(
         uid=user.uid,
@@ -380,7 +380,7 @@ def status(recorded: Recorded) -> str:
     return kinds.status_of(recorded.event)
 
 
-def _unreadable(why: str) -> VerificationFailed:
+def unreadable(why: str) -> VerificationFailed:
     return VerificationFailed(
         Problem(
             code="entry-unreadable",

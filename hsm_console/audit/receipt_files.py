@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import io
+import os
 import shutil
 import subprocess
 import tempfile
 import warnings
 from pathlib import Path
+from typing import BinaryIO
 
 from hsm_console.audit.receipt import MAGIC, QR_PREFIX, Receipt, parse
+from hsm_console.crypto.files import open_regular
 from hsm_console.domain.errors import EnvironmentFault, ExitCode, InputError, Problem
 from hsm_console.paper import qr
 
 MAX_FILE_BYTES = 64 * 1024 * 1024
+MAX_TEXT_BYTES = 1024 * 1024
 _RENDER_DPI = (150, 300)
 _RENDER_TIMEOUT_S = 60
 _PICTURES = (b"\x89PNG", b"\xff\xd8", b"II*\x00", b"MM\x00*")
@@ -22,38 +25,41 @@ _PICTURES = (b"\x89PNG", b"\xff\xd8", b"II*\x00", b"MM\x00*")
 def read(path: Path) -> tuple[Receipt, ...]:
     """All receipts in a file, by its content. Raises InputError receipt-file-unreadable, EnvironmentFault
     pdf-tool-missing, VerificationFailed receipt-unreadable (a text that is no receipt)."""
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise _file(path, "it is larger than 64 MB")
-        data = path.read_bytes()
-    except OSError as fault:
-        raise _file(path, fault.strerror or str(fault)) from fault
-    if data.startswith(b"%PDF"):
-        return _from_codes(path, _pdf_codes(path))
-    if data.startswith(_PICTURES):
-        return _from_codes(path, _picture_codes(path, data))
-    try:
-        text = data.decode()
-    except UnicodeDecodeError as fault:
-        raise _file(path, "it is neither a picture, a PDF nor text") from fault
-    if text.startswith(MAGIC):
-        return (parse(text, path.name),)
-    codes = [line.strip() for line in text.splitlines() if line.strip().startswith(QR_PREFIX)]
-    return _from_codes(path, codes) if codes else (parse(text, path.name),)
+    found = _content(path, all_sizes=False)
+    if not isinstance(found, str):
+        return _from_codes(path, list(found))
+    if found.startswith(MAGIC):
+        return (parse(found, path.name),)
+    codes = [line.strip() for line in found.splitlines() if line.strip().startswith(QR_PREFIX)]
+    return _from_codes(path, codes) if codes else (parse(found, path.name),)
 
 
 def text_or_codes(path: Path) -> str | tuple[str, ...]:
     """A file's text; or, of a picture or a PDF, the texts of all codes on it, each once. Raises as `read`."""
+    return _content(path, all_sizes=True)
+
+
+def _content(path: Path, *, all_sizes: bool) -> str | tuple[str, ...]:
+    """The text of a text file; the texts of all codes of a picture or a PDF, which is never held as a whole."""
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise _file(path, "it is larger than 64 MB")
-        data = path.read_bytes()
+        with open_regular(path) as file:
+            if os.fstat(file.fileno()).st_size > MAX_FILE_BYTES:
+                raise _file(path, "it is larger than 64 MB")
+            head = file.read(8)
+            file.seek(0)
+            if head.startswith(_PICTURES):
+                return tuple(dict.fromkeys(_picture_codes(path, file)))
+            if not head.startswith(b"%PDF"):
+                return _text(path, file)
     except OSError as fault:
         raise _file(path, fault.strerror or str(fault)) from fault
-    if data.startswith(b"%PDF"):
-        return tuple(dict.fromkeys(_pdf_codes(path, all_sizes=True)))
-    if data.startswith(_PICTURES):
-        return tuple(dict.fromkeys(_picture_codes(path, data)))
+    return tuple(dict.fromkeys(_pdf_codes(path, all_sizes=all_sizes)))
+
+
+def _text(path: Path, file: BinaryIO) -> str:
+    data = file.read(MAX_TEXT_BYTES + 1)
+    if len(data) > MAX_TEXT_BYTES:
+        raise _file(path, "it is neither a picture nor a PDF, and larger than any receipt")
     try:
         return data.decode()
     except UnicodeDecodeError as fault:
@@ -69,13 +75,13 @@ def _from_codes(path: Path, codes: list[str]) -> tuple[Receipt, ...]:
     return tuple(Receipt(qr=text, name=f"{path.name} no. {number}") for number, text in enumerate(found, 1))
 
 
-def _picture_codes(path: Path, data: bytes) -> list[str]:
+def _picture_codes(path: Path, file: BinaryIO) -> list[str]:
     from PIL import Image, UnidentifiedImageError  # most receipts are read as text
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data)) as picture:
+            with Image.open(file) as picture:
                 return list(qr.read(picture))
     except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError, Warning) as fault:
         raise _file(path, "the picture is damaged or too large") from fault
@@ -99,7 +105,8 @@ def _pdf_codes(path: Path, *, all_sizes: bool = False) -> list[str]:
             except (subprocess.SubprocessError, OSError) as fault:
                 raise _file(path, "the PDF cannot be drawn") from fault
             for page in sorted(Path(name).glob(f"{dpi}-*.png")):
-                codes += _picture_codes(path, page.read_bytes())
+                with page.open("rb") as file:
+                    codes += _picture_codes(path, file)
             if codes and not all_sizes:
                 break
     return codes

@@ -10,6 +10,7 @@ from hsm_console.audit import disclosure, ocsf, tiles
 from hsm_console.audit.findings import Findings, Word
 from hsm_console.audit.retention import KEPT
 from hsm_console.audit.source import Source
+from hsm_console.crypto.files import open_regular
 from hsm_console.domain.errors import VerificationFailed
 from hsm_console.domain.events import DisclosuresErased, LogPruned, LogRotated, SegmentFile
 
@@ -163,7 +164,7 @@ class Retained:
             return
         path = self._folder / Path(item.file).name
         try:
-            with path.open("rb") as file:
+            with open_regular(path) as file:
                 found = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError:
             if item.first < self.below:

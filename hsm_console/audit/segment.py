@@ -29,6 +29,7 @@ from hsm_console.audit.checkpoint import parse_note
 from hsm_console.audit.source import Source, open_source
 from hsm_console.audit.store import sync_folder
 from hsm_console.audit.tree import inclusion_proof, leaf_hash, subtree
+from hsm_console.crypto.files import open_regular, read_whole
 from hsm_console.domain.errors import EnvironmentFault, ExitCode, InputError, Problem, VerificationFailed
 from hsm_console.domain.events import LogRotated
 
@@ -36,6 +37,8 @@ ENTRIES = 65_536
 MANIFEST, CHECKPOINT, RECEIPT = "segment.json", "checkpoint", "receipt.tlog-proof"
 SUFFIX = ".tar.age"
 _MOST_OCTETS = 64 << 20  # 256 entries of 64 KiB are 16 MiB
+MOST_PART = 1 << 20
+"""Bytes of a segment's manifest, checkpoint or receipt."""
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -263,15 +266,23 @@ def _extract(tar: tarfile.TarFile, out: Path) -> None:
 def read_manifest(folder: Path) -> Manifest:
     """Raises InputError `segment-unreadable`."""
     try:
-        return msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
-    except (OSError, msgspec.DecodeError) as fault:
+        return msgspec.json.decode(read_part(folder, MANIFEST), type=Manifest)
+    except (UnicodeDecodeError, msgspec.DecodeError) as fault:
+        raise _refused("segment-unreadable", f"{folder} is no segment: {fault}.", "Open the segment again.") from fault
+
+
+def read_part(folder: Path, name: str) -> bytes:
+    """A small file of an opened segment. Raises InputError `segment-unreadable`."""
+    try:
+        return read_whole(folder / name, MOST_PART)
+    except OSError as fault:
         raise _refused("segment-unreadable", f"{folder} is no segment: {fault}.", "Open the segment again.") from fault
 
 
 def check_file(folder: Path, event_file: str, sha256: str, segment: int) -> None:
     """Raise VerificationFailed `segment-exchanged` (word SEGMENT) unless the file is there as it was written."""
     try:
-        with (folder / Path(event_file).name).open("rb") as file:
+        with open_regular(folder / Path(event_file).name) as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         why = "" if found == sha256 else "is not the one that was written"
     except OSError as fault:

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from hsm_console.audit import receipt, segment, tiles
-from hsm_console.audit.bundle import read_tile, split_entries
+from hsm_console.audit.bundle import MOST_ENTRIES, read_tile, split_entries
 from hsm_console.audit.checkpoint import Vkey, verify_note
 from hsm_console.audit.findings import Findings, Word
 from hsm_console.audit.in_clear import KINDS as SEALING_KINDS
@@ -18,6 +18,7 @@ from hsm_console.audit.in_clear import InClear
 from hsm_console.audit.lean import decoder as lean_entries
 from hsm_console.audit.receipt import Receipt
 from hsm_console.audit.tree import leaf_hash, perfect_root, subtree
+from hsm_console.crypto.files import read_whole
 from hsm_console.domain.errors import VerificationFailed
 from hsm_console.domain.messages.audit import VerifyReport
 
@@ -62,7 +63,7 @@ class _Check:
         self._in_clear = InClear(self.findings)
 
     def run(self, vkey: Vkey) -> None:
-        note = (self._folder / segment.CHECKPOINT).read_bytes()[:65536].decode("utf-8", "replace")
+        note = segment.read_part(self._folder, segment.CHECKPOINT).decode("utf-8", "replace")
         try:
             head, _ = verify_note(note, vkey)
         except VerificationFailed as fault:
@@ -91,7 +92,7 @@ class _Check:
     def _entries(self, first: int, stop: int) -> None:
         previous, expected = "", first
         for n in range(first // tiles.WIDTH, stop // tiles.WIDTH):
-            data, leaves = read_tile(self._folder / "tile" / "entries", n), []
+            data, leaves = read_tile(self._folder / "tile" / "entries", n, MOST_ENTRIES), []
             for seq, _, body in split_entries(data or b"", n):
                 leaves.append(leaf_hash(body or b""))
                 previous = self._entry(seq, body or b"", previous)
@@ -148,7 +149,7 @@ class _Check:
 
     def _receipt(self, vkey: Vkey) -> None:
         try:
-            text = (self._folder / segment.RECEIPT).read_text("utf-8", "replace")
+            text = read_whole(self._folder / segment.RECEIPT, segment.MOST_PART).decode("utf-8", "replace")
             proven = receipt.verify(Receipt(proof=text, name=segment.RECEIPT), vkey)
         except OSError:
             self.findings.add(Word.INCOMPLETE, "the segment's receipt is missing")

@@ -171,7 +171,8 @@ def new_path(out: Path) -> Iterator[Path]:
             )
         ) from fault
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def _refused(code: str, what: str, todo: str) -> InputError:

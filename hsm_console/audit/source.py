@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from hsm_console.audit import canonical, store
-from hsm_console.domain.errors import EnvironmentFault, ExitCode, Problem
+from hsm_console.crypto.files import open_regular
+from hsm_console.domain.errors import EnvironmentFault, ExitCode, Problem, VerificationFailed
 
 DATABASE = "audit.db"
 Row = tuple[int, int, bytes | None]
@@ -116,19 +117,50 @@ class Database:
         return [(seq, kind) for seq, kind in rows[::-1] if isinstance(seq, int)]
 
 
+def whole(source: Source, start: int = 0) -> Iterator[Row]:
+    """The entries, for one who only reads: a bundle that lacks some must not pass for a log in which nothing happened.
+
+    Raises VerificationFailed log-incomplete where the next entry of a bundle is missing.
+    """
+    following = start
+    for row in source.entries(start):
+        if source.kind == "bundle" and row[0] != following:
+            break
+        yield row
+        following = row[0] + 1
+    if source.kind == "bundle" and following < source.count():
+        raise VerificationFailed(
+            Problem(
+                code="log-incomplete",
+                what=f"INCOMPLETE: the bundle lacks entry {following}; its checkpoints tell of {source.count()}.",
+                todo="Copy the bundle again, whole; “hsm-console audit verify” names what is missing.",
+                contact="the auditor",
+                exit_code=ExitCode.VERIFICATION,
+            )
+        )
+
+
 @contextlib.contextmanager
 def open_source(path: Path) -> Iterator[Source]:
-    """A workspace folder, an audit.db or an exported bundle. Raises EnvironmentFault log-missing, log-damaged."""
-    if path.is_dir() and not (path / DATABASE).exists() and (path / "tile").is_dir():
+    """A workspace folder, an audit.db or an exported bundle. Raises EnvironmentFault log-missing, log-unreadable,
+    log-damaged."""
+    with store.told(path, store.unreadable):
+        bundle = path.is_dir() and not (path / DATABASE).exists() and (path / "tile").is_dir()
+        database = path / DATABASE if path.is_dir() else path
+        if not bundle and not database.is_file():
+            raise store.missing(database)
+        if not bundle:
+            open_regular(database).close()  # SQLite would not say why it cannot
+    if bundle:
         from hsm_console.audit.bundle import Bundle
 
         yield Bundle(path)
         return
-    database = path / DATABASE if path.is_dir() else path
-    if not database.is_file():
-        raise store.missing(database)
-    with _database(database) as source, store.told(database):
-        yield source
+    with _database(database) as source:
+        try:
+            yield source  # what fails in the caller's hands is no fault of the log, unless SQLite says so
+        except sqlite3.Error as fault:
+            raise store.fault_of(fault, database, store.unreadable) from fault
 
 
 @contextlib.contextmanager
@@ -136,7 +168,7 @@ def _database(path: Path) -> Iterator[Database]:
     live = store.is_held(path)
     with contextlib.ExitStack() as stack:
         conn = stack.enter_context(contextlib.closing(_connect(path, stack, live=live)))
-        with store.told(path):
+        with store.told(path, store.unreadable):
             conn.text_factory = lambda raw: raw.decode("utf-8", "replace")  # garbled text is a finding, no fault
             conn.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST)
             conn.execute("PRAGMA query_only=ON")
@@ -170,7 +202,7 @@ def _connect(path: Path, stack: contextlib.ExitStack, *, live: bool) -> sqlite3.
 
 
 def _probe(path: Path, **options: str) -> sqlite3.Connection:
-    with store.told(path):
+    with store.told(path, store.unreadable):
         conn = sqlite3.connect(store.uri(path, **options), uri=True, isolation_level=None)
         try:
             conn.execute("SELECT count(*) FROM sqlite_master").fetchone()

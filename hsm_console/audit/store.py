@@ -1,7 +1,7 @@
 """The file under the log: SQLite in WAL mode, synchronous=FULL, one writer (AUDIT 3).
 
 Everything that goes wrong here comes back as an `EnvironmentFault` with one of the codes log-missing, log-in-use,
-log-not-writable, disk-full, log-damaged. Nothing else in the audit room looks at SQLite's errors.
+log-not-writable, log-unreadable, disk-full, log-damaged. Nothing else in the audit room looks at SQLite's errors.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -93,7 +93,7 @@ class WriterLock:
 def is_held(database: Path) -> bool:
     """Whether a live process writes this log now. Looks, takes nothing, writes nothing."""
     try:
-        handle = os.open(database.with_name(database.name + LOCK_SUFFIX), os.O_RDONLY | os.O_CLOEXEC)
+        handle = os.open(database.with_name(database.name + LOCK_SUFFIX), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return False
     try:
@@ -179,17 +179,21 @@ def is_plain(conn: sqlite3.Connection) -> bool:
 
 
 @contextlib.contextmanager
-def told(path: Path) -> Iterator[None]:
-    """Turn SQLite's and the system's errors into the Problems of this module."""
+def told(path: Path, otherwise: Callable[[str, Path, str], EnvironmentFault] | None = None) -> Iterator[None]:
+    """Turn SQLite's and the system's errors into the Problems of this module; what is neither a full disk nor damage
+    into `otherwise` (default: `not_writable`)."""
+    otherwise = otherwise or not_writable
     try:
         yield
     except sqlite3.Error as fault:
-        raise fault_of(fault, path) from fault
+        raise fault_of(fault, path, otherwise) from fault
     except OSError as fault:
-        raise not_writable(fault.strerror or str(fault), path) from fault
+        raise otherwise(fault.strerror or str(fault), path, "") from fault
 
 
-def fault_of(fault: sqlite3.Error, path: Path) -> EnvironmentFault:
+def fault_of(
+    fault: sqlite3.Error, path: Path, otherwise: Callable[[str, Path, str], EnvironmentFault] | None = None
+) -> EnvironmentFault:
     name = getattr(fault, "sqlite_errorname", "") or type(fault).__name__
     if name == "SQLITE_FULL":
         return EnvironmentFault(
@@ -204,7 +208,7 @@ def fault_of(fault: sqlite3.Error, path: Path) -> EnvironmentFault:
         return damaged(str(fault), path, name)
     if name == "DatabaseError" or "no such table" in str(fault):
         return damaged(str(fault), path, name)
-    return not_writable(str(fault), path, name)
+    return (otherwise or not_writable)(str(fault), path, name)
 
 
 def missing(path: Path) -> EnvironmentFault:
@@ -227,6 +231,18 @@ def not_writable(why: str, path: Path, name: str = "") -> EnvironmentFault:
             what=f"The audit log cannot be written: {why}.",
             todo="Check the disk and the permissions of the folder. Without a log nothing is done in the HSM.",
             details={"file": str(path)} | ({"sqlite": name} if name else {}),
+        )
+    )
+
+
+def unreadable(why: str, path: Path, name: str = "") -> EnvironmentFault:
+    return EnvironmentFault(
+        Problem(
+            code="log-unreadable",
+            what=f"The audit log cannot be read: {why}.",
+            todo="Check the name, the medium and the permissions; or copy audit.db and verify the copy.",
+            details={"file": str(path)} | ({"sqlite": name} if name else {}),
+            exit_code=ExitCode.USAGE,
         )
     )
 

@@ -13,6 +13,7 @@ from hsm_console.audit.source import Source, open_source
 from hsm_console.audit.tree import Nodes, consistency_proof, leaf_hash
 from hsm_console.audit.vkey import parse_vkey
 from hsm_console.audit.witness import Request, Trusted
+from hsm_console.crypto.files import read_whole
 from hsm_console.domain.errors import ConsoleError, ExitCode, InputError, Problem
 from hsm_console.paper import frames, qr
 
@@ -129,7 +130,7 @@ def _is_authority(certificate: x509.Certificate) -> bool:
 
 def _bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()[: 64 * 1024]
+        return read_whole(path, 64 * 1024)
     except OSError as fault:
         raise InputError(
             Problem(

@@ -19,9 +19,10 @@ from hsm_console.audit.checkpoint import Vkey, parse_vkey
 from hsm_console.audit.disclosure import read_file
 from hsm_console.audit.receipt import anchor
 from hsm_console.audit.retained import FOLDER
-from hsm_console.audit.source import open_source
+from hsm_console.audit.source import open_source, whole
 from hsm_console.audit.verify import verify_workspace
-from hsm_console.cli import audit_keep
+from hsm_console.cli import audit_keep, terminal
+from hsm_console.cli.terminal import text_of
 from hsm_console.domain.errors import ExitCode, InputError, Problem, VerificationFailed
 from hsm_console.domain.messages.audit import Finding, VerifyReport
 
@@ -114,6 +115,8 @@ def _verify(args: argparse.Namespace) -> int:
         report = audit_keep.verify(args.log, vkey, args.identity)
         _print_report(report if trusted else _distrust(report), as_json=args.json)
         return ExitCode.VERIFICATION if report.findings else ExitCode.OK
+    if args.segments and not args.segments.is_dir():
+        raise terminal.usage("segments-missing", f"{args.segments} is no folder in which segments could lie.")
     told = read_file(args.disclosures) if args.disclosures else []
     anchors, refused = _anchors(args.receipt, vkey)
     left: list[str] = []
@@ -125,7 +128,7 @@ def _verify(args: argparse.Namespace) -> int:
         refused += [Finding(word=word, text=text) for word, text in wrong]
     head = _token_head(args.log) if args.token else None
     if args.token_head:
-        head = _bytes(args.token_head)
+        head = terminal.given(args.token_head)
     shown = progress if sys.stderr.isatty() else None
     report = verify_workspace(
         args.log, vkey, anchors, head, shown, refused=refused, disclosures=told, segments=args.segments
@@ -223,11 +226,10 @@ def load_vkey(given: str | None, log: Path) -> tuple[Vkey, bool]:
     beside = folder / "log.vkey"
     if folder.name == FOLDER and not beside.is_file():
         beside = folder.parent / "log.vkey"  # segments lie in a folder of the workspace
-    path = Path(given) if given else beside
-    if path.is_file():
-        return parse_vkey(path.read_bytes()[:4096].decode("utf-8", "replace")), bool(given)
-    if given and "+" in given:
-        return parse_vkey(given), True
+    path = given or str(beside)
+    text = text_of(path)
+    if text != path or (given and "+" in given):
+        return parse_vkey(text), bool(given)
     raise InputError(
         Problem(
             code="vkey-missing",
@@ -267,7 +269,7 @@ def _export(args: argparse.Namespace) -> int:
 
 def _bodies(log: Path, start: int) -> Iterator[tuple[int, bytes]]:
     with open_source(log) as source:
-        for seq, _, body in source.entries(start):
+        for seq, _, body in whole(source, start):
             yield seq, body or b""
 
 
@@ -306,17 +308,3 @@ def _utc(time_ms: int) -> str:
     from hsm_console.audit.receipt_page import moment
 
     return moment(time_ms, "UTC")[0]
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as fault:
-        raise InputError(
-            Problem(
-                code="file-unreadable",
-                what=f"{path} cannot be read: {fault.strerror}.",
-                todo="Check the name and the permissions.",
-                exit_code=ExitCode.USAGE,
-            )
-        ) from fault

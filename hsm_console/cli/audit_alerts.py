@@ -18,16 +18,17 @@ from msgspec.structs import replace
 
 from hsm_console.audit import ocsf
 from hsm_console.audit.disclosure import hide
-from hsm_console.audit.source import open_source
-from hsm_console.cli.terminal import Secrets, logged_in, usage
+from hsm_console.audit.source import open_source, whole
+from hsm_console.cli.terminal import Secrets, given, logged_in, usage
 from hsm_console.client import alerts
 from hsm_console.detect import rulebook, told
-from hsm_console.detect.engine import Engine
+from hsm_console.detect.engine import Alert, Engine
 from hsm_console.detect.rules import Rule, RuleSet, load
 from hsm_console.domain.errors import ExitCode
 from hsm_console.domain.events import Recorded, RulesLoaded
 from hsm_console.domain.messages.alerts import AlertView, DeviceLogReport, RuleView
 
+MOST_DEVICE_LOG = 24 << 20  # more than the gateway takes: it says what is too long
 _MARKS = (b'"alert-raised"', b'"alert-acknowledged"')
 
 
@@ -98,7 +99,7 @@ def _alerts(log: Path) -> dict[int, AlertView]:
 
 def _entries(log: Path, marks: tuple[bytes, ...]) -> Iterator[Recorded]:
     with open_source(log) as source:
-        for _, _, body in source.entries():
+        for _, _, body in whole(source):
             if body is not None and any(mark in body for mark in marks):
                 yield ocsf.decode(body)
 
@@ -135,7 +136,7 @@ def _acknowledge(args: argparse.Namespace) -> int:
 
 
 def _device_log(args: argparse.Namespace) -> int:
-    data = _bytes(args.file) if args.file else b""
+    data = given(args.file, MOST_DEVICE_LOG) if args.file else b""
     with logged_in(args.log, args.credential, Secrets(from_stdin=args.secrets == "-")) as session:
         report = alerts.compare_device_log(session, args.file.name if args.file else "", data)
     if args.json:
@@ -156,13 +157,6 @@ def _tell_report(report: DeviceLogReport) -> None:
     print("\n".join(f"{item.word}: {item.text}" for item in report.findings) or "Nothing differs.")
     if report.findings:
         print("What to do: lock the HSM, hold no ceremony, and show this to the auditor and the security officer.")
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise usage("file-unreadable", f"{path} cannot be read: {error.strerror}.") from error
 
 
 def _tell_alert(alert: AlertView, *, as_json: bool) -> None:
@@ -250,7 +244,7 @@ def _rule(args: argparse.Namespace) -> int:
 
 
 def _given(files: list[Path]) -> RuleSet:
-    return load({str(path): _bytes(path) for path in files})
+    return load({str(path): given(path) for path in files})
 
 
 def _check(args: argparse.Namespace) -> int:
@@ -259,10 +253,17 @@ def _check(args: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
+def _judged(engine: Engine, body: bytes) -> list[Alert]:
+    try:
+        return engine.judge(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
+        raise ocsf.unreadable(str(fault)) from fault
+
+
 def _try(args: argparse.Namespace) -> int:
     engine = Engine(_given(args.files))
     with open_source(args.log) as source:
-        found = [alert for _, _, body in source.entries() if body is not None for alert in engine.judge(body)]
+        found = [alert for _, _, body in whole(source) if body is not None for alert in _judged(engine, body)]
     if args.json:
         print(msgspec.json.encode({"alerts": found, "faults": engine.faults}).decode())
         return ExitCode.OK

@@ -16,10 +16,10 @@ import msgspec
 
 from hsm_console.audit import segment, segment_check
 from hsm_console.audit.checkpoint import Vkey
-from hsm_console.cli.terminal import Secrets, logged_in, usage
+from hsm_console.cli.terminal import Secrets, given, logged_in, text_of, usage
 from hsm_console.client import anchors, audit, orders
 from hsm_console.client.session import Session
-from hsm_console.crypto.files import write_durably
+from hsm_console.crypto.files import open_regular, write_durably
 from hsm_console.domain.errors import ExitCode, InputError, Problem
 from hsm_console.domain.messages.audit import VerifyReport
 from hsm_console.domain.messages.orders import OrderState, OrderView
@@ -77,9 +77,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _rotate(args: argparse.Namespace, session: Session) -> OrderView:
-    path = Path(args.recipient)
-    text = path.read_text("utf-8") if path.is_file() else args.recipient
-    view = orders.open_order(session, "rotate-log", {"recipient": _line(text, "age1")})
+    view = orders.open_order(session, "rotate-log", {"recipient": _line(text_of(args.recipient), "age1")})
     view = orders.run(session, view.id)
     while view.state is OrderState.RUNNING:
         time.sleep(_POLL_SECONDS)
@@ -133,12 +131,13 @@ def _root_sheet(args: argparse.Namespace, session: Session) -> int:
 
 def is_segment(path: Path) -> bool:
     """Whether this is a segment: an encrypted file, or a folder in which one was opened."""
-    if path.is_dir():
-        return segment_check.is_segment(path)
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return file.read(21) == b"age-encryption.org/v1"
+    try:
+        if path.is_dir():
+            return segment_check.is_segment(path)
+        with open_regular(path) as file:
+            return file.read(21) == b"age-encryption.org/v1"
+    except OSError:
+        return False  # whatever it is, it is not that; opening it as a log tells more
 
 
 def verify(path: Path, vkey: Vkey, identity: str | None) -> VerifyReport:
@@ -164,8 +163,8 @@ def verify(path: Path, vkey: Vkey, identity: str | None) -> VerifyReport:
 
 def _identity(path: Path) -> str:
     try:
-        return _line(path.read_text("utf-8"), "AGE-SECRET-KEY-")
-    except (OSError, UnicodeDecodeError) as fault:
+        return _line(given(path).decode(), "AGE-SECRET-KEY-")
+    except UnicodeDecodeError as fault:
         raise usage("identity-unusable", f"{path} cannot be read as an age identity.") from fault
 
 

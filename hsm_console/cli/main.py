@@ -55,6 +55,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.OK
+    except OSError as error:  # a file or a folder that a verb was given, and that nobody below looked at before
+        problem = _of_system(error)
+        _tell(problem, as_json="--json" in arguments)
+        return int(problem.exit_code)
 
 
 def _run(arguments: list[str]) -> int:
@@ -74,6 +78,17 @@ def _run(arguments: list[str]) -> int:
     module = importlib.import_module(VERBS[verb][0])
     module.register(subparsers)
     return int(module.run(parser.parse_args(arguments)))
+
+
+def _of_system(error: OSError) -> Problem:
+    named = error.filename is not None
+    return Problem(
+        code="file-unusable" if named else "system-refused",
+        what=f"{str(error.filename)[-200:]}: {error.strerror}." if named else f"The system refused: {error}.",
+        key_state="What was asked for was not finished; the log says what was done before.",
+        todo="Check the name, the permissions and the free space, then try again.",
+        exit_code=ExitCode.USAGE if named else ExitCode.ENVIRONMENT,
+    )
 
 
 def _tell(problem: Problem, *, as_json: bool) -> None:

@@ -15,6 +15,7 @@ from hsm_console.audit.receipt_files import read
 from hsm_console.audit.receipt_page import DOES_NOT_PROVE, moment
 from hsm_console.audit.rootsheet import RootSheet
 from hsm_console.cli.audit import load_vkey
+from hsm_console.cli.terminal import text_of
 from hsm_console.domain.errors import ConsoleError, ExitCode, InputError, Problem
 
 Subparsers = Any  # argparse's own type is private
@@ -63,8 +64,8 @@ def run(args: argparse.Namespace) -> int:
 def _sheet(args: argparse.Namespace, vkey: Vkey) -> RootSheet:
     """The sheet, verified. Raises InputError root-key-missing and what reading it raises."""
     key = Path(args.root_key) if args.root_key else args.root_sheet.parent / "root.vkey"
-    text = key.read_text("utf-8") if key.is_file() else args.root_key or ""
-    if not text:
+    text = text_of(str(key))
+    if text == str(key) and "+" not in text:
         raise InputError(
             Problem(
                 code="root-key-missing",

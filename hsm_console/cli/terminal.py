@@ -15,6 +15,7 @@ from hsm_console.client import elsewhere, rendezvous
 from hsm_console.client.rendezvous import GatewayAddress
 from hsm_console.client.session import Session, log_in
 from hsm_console.client.transport import GatewayProcess
+from hsm_console.crypto.files import read_whole
 from hsm_console.domain.errors import EnvironmentFault, ExitCode, InputError, Problem
 from hsm_console.domain.people import Role
 from hsm_console.domain.secret import Secret
@@ -108,6 +109,28 @@ def read_file(path: Path, most: int) -> bytes:
     if len(data) > most:
         raise usage("file-too-large", f"{path} has more than {most} octets.")
     return data
+
+
+def given(path: Path, most: int = 64 * 1024) -> bytes:
+    """What stands in a file that the command was given to judge. Raises InputError `file-unreadable`."""
+    try:
+        return read_whole(path, most)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", "") or str(error)
+        problem = Problem(
+            code="file-unreadable",
+            what=f"{str(path)[-200:]} cannot be read: {why}.",
+            todo="Check the name, the permissions, and that it is the file that was meant.",
+            exit_code=ExitCode.USAGE,
+        )
+        raise InputError(problem) from error
+
+
+def text_of(argument: str) -> str:
+    """A text that was given itself, or the file that it stands in. Raises InputError `file-unreadable`."""
+    if not os.path.isfile(argument):  # noqa: PTH113 - a Path raises where this says no: a name too long, no permission
+        return argument
+    return given(Path(argument)).decode("utf-8", "replace")
 
 
 def require_new(path: Path) -> None:

@@ -17,7 +17,7 @@ from hsm_console.audit import ocsf, witness_files
 from hsm_console.audit.checkpoint import parse_note
 from hsm_console.audit.source import open_source
 from hsm_console.cli import witness_sign
-from hsm_console.cli.terminal import Secrets, logged_in
+from hsm_console.cli.terminal import Secrets, logged_in, text_of
 from hsm_console.client import anchors
 from hsm_console.crypto.files import write_durably
 from hsm_console.domain.errors import ExitCode
@@ -89,7 +89,7 @@ def hand_out(text: str, args: argparse.Namespace, facts: dict[str, Any]) -> None
 
 def _add(args: argparse.Namespace) -> int:
     texts = [witness_files.read(path) for path in args.files]
-    key = Path(args.witness_key).read_text("utf-8").strip() if Path(args.witness_key).is_file() else args.witness_key
+    key = text_of(args.witness_key).strip()
     found: list[CosignatureView] = []
     with logged_in(args.workspace, args.credential, Secrets(from_stdin=args.secrets == "-")) as session:
         for text in texts:

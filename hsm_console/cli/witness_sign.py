@@ -23,7 +23,7 @@ from hsm_console.cli.audit import load_vkey
 from hsm_console.cli.terminal import Secrets, credential_of, logged_in, usage
 from hsm_console.client import anchors
 from hsm_console.client.session import OPEN_SECONDS, AgentLink
-from hsm_console.crypto.files import write_durably
+from hsm_console.crypto.files import read_whole, write_durably
 from hsm_console.domain.errors import ExitCode, VerificationFailed
 from hsm_console.domain.messages.agent import Open, Opened, Signed, SignStatement
 
@@ -119,7 +119,7 @@ def _signer(args: argparse.Namespace, secrets: Secrets) -> tuple[Vkey, Sign]:
 
 def _private(path: Path, secrets: Secrets) -> Ed25519PrivateKey | MLDSA44PrivateKey:
     try:
-        data = path.read_bytes()
+        data = read_whole(path, 64 * 1024)
     except OSError as fault:
         raise usage("witness-key-unreadable", f"{path} cannot be read: {fault.strerror}.") from fault
     try:
@@ -171,7 +171,7 @@ def _place(vkey: Vkey, origin: str) -> Path:
 def _remembered(place: Path) -> Checkpoint | None:
     """Raises InputError witness-memory-unreadable: a witness that forgot must not sign as if it knew nothing."""
     try:
-        found = msgspec.json.decode(place.read_bytes(), type=_Memory)
+        found = msgspec.json.decode(read_whole(place, 64 * 1024), type=_Memory)
         return Checkpoint(found.origin, found.size, bytes.fromhex(found.root))
     except FileNotFoundError:
         return None

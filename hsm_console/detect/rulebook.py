@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 
+from hsm_console.crypto.files import open_regular
 from hsm_console.detect.problems import refused
 from hsm_console.detect.rules import LARGEST, Rule, RuleSet, assemble, read_file
 from hsm_console.domain.errors import ConsoleError, Problem
@@ -42,7 +43,7 @@ def of_folder(folder: Path) -> tuple[dict[str, bytes], tuple[Problem, ...]]:
         return {}, (refused(folder.name, f"the folder cannot be read ({error.strerror})").problem,)
     for path in paths[:MOST_FILES]:
         try:
-            with path.open("rb") as file:
+            with open_regular(path) as file:
                 found[path.name] = file.read(LARGEST + 1)
         except OSError as error:
             problems.append(refused(path.name, f"the file cannot be read ({error.strerror})").problem)

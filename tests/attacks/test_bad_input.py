@@ -1,10 +1,14 @@
 """What is no log, no key and no receipt: named, exit code 1 or 2, and never more than 64 MB of memory."""
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from hsm_console.audit import bundle
 
 MOST_BYTES = 64_000_000
 HUGE = 10 * 10**9
@@ -51,7 +55,20 @@ BAD_LOGS = {
     "huge": lambda case, at: sparse(at / "audit.db"),
     "folder": lambda case, at: at,
     "picture": lambda case, at: made(at, b"\x89PNG\r\n\x1a\n" + bytes(1000)),
+    "device": lambda case, at: linked(at / "audit.db", "/dev/zero"),
+    "loop": lambda case, at: linked(at / "audit.db", "audit.db"),
+    "pipe": lambda case, at: piped(at / "audit.db"),
 }
+
+
+def linked(path, target):
+    path.symlink_to(target)
+    return path
+
+
+def piped(path):
+    os.mkfifo(path)
+    return path
 
 
 def made(folder, data):
@@ -72,6 +89,135 @@ def test_what_is_no_log_is_unreadable(case, tmp_path, kind):
     code, said, peak = run(sys.executable, "-I", str(SCRIPT), str(log), str(key))
     assert (code, said.partition(":")[0]) == (2, "unreadable")
     assert peak < MOST_BYTES
+
+
+def test_a_pipe_in_the_place_of_the_lock_holds_nobody_up(case):
+    case.database.with_name("audit.db.lock").unlink(missing_ok=True)
+    piped(case.database.with_name("audit.db.lock"))
+    assert tool("audit", "verify", case.folder, "--vkey", case.vkey.text)[0] == 0
+
+
+def of_kind(kind, path):
+    """Put something else in the place of a file."""
+    path.unlink()
+    if kind == "pipe":
+        piped(path)
+    elif kind == "huge":
+        sparse(path)
+    elif kind == "empty":
+        path.write_bytes(b"")
+    else:
+        linked(path, "/dev/zero")
+
+
+@pytest.mark.parametrize(
+    ("kind", "part"),
+    [
+        *(("pipe", part) for part in ("tile/entries/000", "checkpoint", "checkpoints/100", "tile/0/000")),
+        *((kind, "tile/entries/000") for kind in ("huge", "device", "empty")),
+        ("huge", "checkpoint"),
+    ],
+)
+def test_what_is_no_part_of_a_bundle_is_named(case, tmp_path, kind, part):
+    folder = tmp_path / "bundle"
+    bundle.export(case.folder, folder)
+    (folder / "checkpoints" / "100").write_text("nothing")
+    of_kind(kind, folder / part)
+    for verb in ("verify", "entries"):
+        more = ("--vkey", case.vkey.text) if verb == "verify" else ("--from", "1")
+        code, said, peak = tool("audit", verb, folder, *more)
+        assert code in (1, 2) or (verb == "entries" and part != "tile/entries/000"), said
+        assert "NOT OK" in said or "What to do" in said or code == 0, said
+        assert peak < MOST_BYTES
+
+
+def test_a_checkpoint_of_no_tree_holds_nobody_up(case, tmp_path):
+    """The name of a checkpoint's file is its size: nobody counts up to what somebody wrote there."""
+    folder = tmp_path / "bundle"
+    bundle.export(case.folder, folder)
+    (folder / "checkpoints" / ("9" * 18)).write_text("nothing")
+    (folder / "checkpoints" / ("9" * 200)).write_text("nothing")
+    (folder / "checkpoints" / "\u0663").write_text("nothing")
+    code, said, _ = tool("audit", "verify", folder, "--vkey", case.vkey.text)
+    assert code == 1, said
+
+
+def test_a_bundle_without_its_entries_does_not_pass_for_a_quiet_log(case, tmp_path):
+    folder = tmp_path / "bundle"
+    bundle.export(case.folder, folder)
+    shutil.rmtree(folder / "tile" / "entries")
+    for verb in (("entries", folder), ("alerts", "list", folder)):
+        code, said, _ = tool("audit", *verb)
+        assert (code, said.partition(":")[0]) == (1, "INCOMPLETE"), said
+
+
+def test_an_entry_that_is_no_json_is_told_by_every_verb(case):
+    case.edit(5, lambda body: body[:50])
+    rule = str(SCRIPT.parents[1] / "resources" / "rules" / "delete-burst.yml")
+    for verb in (("show", case.folder, "5"), ("entries", case.folder), ("rules", "try", "--log", case.folder, rule)):
+        code, said, _ = tool("audit", *verb)
+        assert code == 1, said
+        assert "cannot be read" in said
+
+
+GIVEN = {
+    "vkey": lambda case, path: ("audit", "verify", case.folder, "--vkey", path),
+    "receipt": lambda case, path: ("audit", "verify", case.folder, "--vkey", case.vkey.text, "--receipt", path),
+    "cosigned": lambda case, path: (
+        "audit", "verify", case.folder, "--vkey", case.vkey.text, "--cosigned", path, "--witness-key", case.vkey.text
+    ),
+    "disclosures": lambda case, path: ("audit", "verify", case.folder, "--vkey", case.vkey.text, "--disclosures", path),
+    "token-head": lambda case, path: ("audit", "verify", case.folder, "--vkey", case.vkey.text, "--token-head", path),
+    "segments": lambda case, path: ("audit", "verify", case.folder, "--vkey", case.vkey.text, "--segments", path),
+    "scan": lambda case, path: ("receipt", "verify", path, "--vkey", case.vkey.text),
+    "root-sheet": lambda case, path: (
+        "receipt", "verify", case.folder.parent / "290.tlog-proof", "--vkey", case.vkey.text, "--root-sheet", path
+    ),
+    "rule": lambda case, path: ("audit", "rules", "check", path),
+    "out": lambda case, path: ("audit", "export", case.folder, "--format", "csv", "--out", f"{path}/file"),
+}  # fmt: skip
+BAD_FILES = {
+    "pipe": piped,
+    "device": lambda path: linked(path, "/dev/zero"),
+    "huge": sparse,
+    "binary": lambda path: path.write_bytes(bytes(range(256)) * 20),
+    "many-lines": lambda path: path.write_bytes(b"{}\n" * 3_000_000),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_FILES)
+@pytest.mark.parametrize("verb", GIVEN)
+def test_a_file_that_is_none_is_named(case, tmp_path, verb, kind):
+    path = tmp_path / "given"
+    BAD_FILES[kind](path)
+    code, said, peak = tool(*GIVEN[verb](case, path))
+    assert code in ((1, 2, 3) if verb == "out" else (1, 2)), said
+    assert "What to do" in said or "NOT OK" in said, said
+    assert peak < MOST_BYTES
+
+
+def test_a_name_too_long_is_named(case):
+    for verb in (("verify", case.folder, "--vkey", "x" * 300), ("verify", "x" * 300, "--vkey", case.vkey.text)):
+        code, said, _ = tool("audit", *verb)
+        assert code == 2, said
+        assert "What to do" in said
+
+
+@pytest.mark.skipif(os.geteuid() == 0 and shutil.which("setpriv") is None, reason="root reads everything")
+@pytest.mark.parametrize("hidden", ["folder", "file"])
+def test_what_nobody_lets_us_read_is_named(case, hidden):
+    """Without the rights of root, where the tests run as root."""
+    rights = ("setpriv", "--bounding-set", "-all", "--inh-caps", "-all") if os.geteuid() == 0 else ()
+    (case.folder if hidden == "folder" else case.database).chmod(0)
+    command = (sys.executable, "-m", "hsm_console.cli.main", "audit")
+    try:
+        for verb in (("verify", "--vkey", case.vkey.text), ("entries",), ("alerts", "list")):
+            code, said, _ = run(*rights, *command, *verb, str(case.folder))
+            assert code == 2, said
+            assert "Permission denied" in said
+            assert "cannot be written" not in said
+    finally:
+        (case.folder if hidden == "folder" else case.database).chmod(0o700)
 
 
 def test_a_huge_body_is_a_finding(case):
