@@ -64,6 +64,7 @@ def _library(raw: RawModule) -> Any:
 
     class LockingLibrary(pkcs11._pkcs11.lib):
         def initialize(self) -> None:
+            raw.share(self)
             raw.initialize()
 
         def finalize(self) -> None:

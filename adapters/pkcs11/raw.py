@@ -91,6 +91,21 @@ class RawModule:
         if not self._list:
             raise AttributeError("C_GetFunctionList gave no list")
 
+    def share(self, library: object) -> None:
+        """Call the functions that python-pkcs11's `library` calls, before either is initialised.
+
+        p11-kit answers every C_GetFunctionList with a list of its own, and each has an initialisation, sessions and a
+        login of its own: two of them would not see one another. Raises AttributeError when the other list is none.
+        """
+        another = ctypes.POINTER(_FunctionList)()
+        self._check("C_GetFunctionList", self._library.C_GetFunctionList(ctypes.byref(another)))
+        if ctypes.addressof(another.contents) == ctypes.addressof(self._list.contents):
+            return  # one list for everybody, as nearly all modules have it
+        theirs = function_list_of(library)
+        if not theirs or bytes(theirs.contents.version) != bytes(self._list.contents.version):
+            raise AttributeError("python-pkcs11 holds no list of functions")
+        self._list = theirs
+
     @property
     def version_3_2(self) -> bool:
         """Whether the module has the calls of PKCS #11 v3.2 (C_GetInterface): without them no ML-KEM."""
@@ -220,6 +235,12 @@ class RawModule:
     def _check(name: str, value: int) -> None:
         if value:
             raise CkrError(name, value)
+
+
+def function_list_of(library: object) -> ctypes._Pointer[_FunctionList]:
+    """The list that python-pkcs11's library object calls: the first field of its C struct, which Python cannot name."""
+    place = id(library) + object.__basicsize__
+    return ctypes.POINTER(_FunctionList).from_address(place)
 
 
 @contextlib.contextmanager
