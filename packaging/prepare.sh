@@ -10,11 +10,12 @@ APT_RUN="python3-venv openssl softhsm2 poppler-utils libegl1 libgl1 libx11-6 lib
  libglib2.0-0t64|libglib2.0-0 libxkbcommon0 libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1
  libxcb-shape0 libxcb-image0 libxcb-render-util0 libxcb-xinerama0 libgssapi-krb5-2"
 APT_TEST="xvfb xdotool strace sqlite3 gcc libc6-dev opensc curl"
-APT_OPTIONAL_TEST="pkcs11-provider opencryptoki"
+APT_OPTIONAL_TEST="pkcs11-provider opencryptoki p11-kit p11-kit-modules swtpm tpm2-abrmd tpm2-tools libtpm2-pkcs11-1
+ libtss2-tcti-tabrmd0 dbus-daemon"
 DNF_RUN="python3 openssl softhsm poppler-utils mesa-libEGL libglvnd-glx libglvnd-egl libX11 dbus-libs fontconfig freetype glib2
  libxkbcommon libxkbcommon-x11 xcb-util-cursor xcb-util-wm xcb-util-keysyms xcb-util-image xcb-util-renderutil krb5-libs"
 DNF_TEST="xorg-x11-server-Xvfb xdotool strace sqlite gcc glibc-devel opensc curl"
-DNF_OPTIONAL_TEST="pkcs11-provider opencryptoki"
+DNF_OPTIONAL_TEST="pkcs11-provider opencryptoki p11-kit p11-kit-server swtpm tpm2-abrmd tpm2-tools tpm2-pkcs11 dbus-daemon"
 
 quietly() { # a command whose chatter matters only when it fails
     chatter=$(mktemp)

@@ -15,6 +15,7 @@ from adapters.pkcs11.profile import Profile, Role
 from hsm_console.domain.keys import Algorithm, DeviceInfo, SignMechanism
 
 M = Mechanism
+_LEAST_BITS = 256  # of the smallest curve that is used here
 _SIGN: dict[SignMechanism, Mechanism] = {
     SignMechanism.RSA_PKCS1_SHA256: M.SHA256_RSA_PKCS,
     SignMechanism.RSA_PKCS1_SHA384: M.SHA384_RSA_PKCS,
@@ -37,6 +38,7 @@ _SOFTWARE = {
     "soft token": "This soft token",
     "nss ": "NSS",
     "mozilla": "NSS",
+    "sw   tpm": "A TPM in software (swtpm)",
 }
 
 
@@ -64,7 +66,8 @@ def algorithms(
         low, high = _rsa_range(slot)
         found += [name for name, bits in RSA_BITS.items() if low <= bits <= high]
     if M.EC_KEY_PAIR_GEN in offered:
-        found += [name for name in CURVES if name in profile.curves]
+        low, high = _curve_range(slot)
+        found += [name for name in CURVES if name in profile.curves and low <= CURVES[name][1]().key_size <= high]
     if {M.EC_EDWARDS_KEY_PAIR_GEN, M.EDDSA} <= offered:
         found.append(Algorithm.ED25519)
     if {M.AES_KEY_GEN, M.AES_GCM} <= offered:
@@ -88,6 +91,15 @@ def _rsa_range(slot: Any) -> tuple[int, int]:
     return 0, max(RSA_BITS.values())
 
 
+def _curve_range(slot: Any) -> tuple[int, int]:
+    """Least and most bits of a curve. Modules that tell octets, or nothing, are taken to know every curve."""
+    with contextlib.suppress(PKCS11Error):
+        info = slot.get_mechanism_info(M.EC_KEY_PAIR_GEN)
+        if info.max_key_length and info.max_key_length >= _LEAST_BITS:
+            return int(info.min_key_length or 0), int(info.max_key_length)
+    return 0, max(curve().key_size for _, curve, _ in CURVES.values())
+
+
 def software(token: Any) -> str:
     """The name of a known software token, whatever adapter it was opened with; empty for anything else.
 
@@ -105,6 +117,8 @@ def describe(
     blank = not flags & TokenFlag.TOKEN_INITIALIZED
     soft = software(token)
     remark = () if profile.simulated or not soft else (f"{soft} keeps keys in files; it is no hardware.",)
+    derives = profile.derives and not profile.token_objects_only  # the secret is read from a session object
+    used = offered if derives else offered - {M.ECDH1_DERIVE}
     known = algorithms(token.slot, offered, profile, role, version_3_2=version_3_2)
     return DeviceInfo(
         adapter=profile.id,
@@ -116,7 +130,7 @@ def describe(
         hardware=".".join(map(str, token.hardware_version)),
         simulated=profile.simulated or bool(soft),
         initialised=not blank,
-        mechanisms=tuple(sorted(_name(numbers.native(m) if isinstance(m, Mechanism) else m) for m in offered)),
+        mechanisms=tuple(sorted(_name(numbers.native(m) if isinstance(m, Mechanism) else m) for m in used)),
         algorithms=known,
         sign_mechanisms=sign_mechanisms(offered),
         oaep=oaep(offered, profile),

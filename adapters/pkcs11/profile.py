@@ -80,11 +80,13 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     with, best first.
     modifiable: what CKA_MODIFIABLE is set to; None leaves it out. public_private: CKA_PRIVATE of public halves.
     strip: attributes that are never said. id_bytes: longest CKA_ID. random_bytes: least and most at once.
-    verifies, wraps, derives, data_objects: whether the device does it at all.
-    lanes: how many calls at once, each in a thread and a session of its own (option `lanes` says otherwise); 1 where
-    nobody tried more. max_sessions: how many sessions one program may have, 0 for unknown. read_only_sessions: whether
-    there are any. finalize: False for modules that crash or hang in C_Finalize. token_objects_only: session objects are
-    refused. deadlines: seconds by kind of call, over the console's own (`hsm_console.hsm.worker.DEADLINES`).
+    verifies, wraps, derives, data_objects: whether the device does it at all. data_private: data objects lie behind the
+    PIN only. can_initialise: the console initialises blank tokens; takes_initialised: and founds on one that another
+    tool has initialised. lanes: how many calls at once, each in a thread and a session of its own (option `lanes` says
+    otherwise); 1 where nobody tried more. max_sessions: how many sessions one program may have, 0 for unknown.
+    read_only_sessions: whether there are any. finalize: False for modules that crash or hang in C_Finalize.
+    token_objects_only: session objects are refused. deadlines: seconds by kind of call, over the console's own
+    (`hsm_console.hsm.worker.DEADLINES`).
     hints: own explanations by CKR name or number. aliases: what a value really means, everywhere
     (`0x80000007`) or in one call (`decrypt/CKR_GENERAL_ERROR`). attestation, audit_hint: what the vendor's own tools
     do. cluster_hint: how several devices stand behind one token. untested: nobody ran this profile on the hardware.
@@ -119,8 +121,10 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     wraps: bool = True
     derives: bool = True
     data_objects: bool = True
+    data_private: bool = False
     can_generate: bool = True
     can_initialise: bool = False
+    takes_initialised: bool = False
     can_set_pin: bool = True
     lanes: int = 1
     max_sessions: int = 0

@@ -8,11 +8,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pkcs11 import Attribute, Mechanism, ObjectClass
-from pkcs11.mechanisms import MGF
 
 from adapters import problems
-from adapters.mechanisms import fits
-from adapters.pkcs11 import aes, capabilities, encoding, encryption, generation, objects
+from adapters.pkcs11 import aes, capabilities, encoding, encryption, generation, objects, signing
 from adapters.pkcs11.errors import told
 from adapters.pkcs11.module import Module, load
 from adapters.pkcs11.numbers import Numbers
@@ -21,18 +19,15 @@ from adapters.pkcs11.roles import may_not_generate
 from adapters.pkcs11.session import Login, Sessions, lanes_of
 from adapters.pkcs11.templates import check
 from hsm_console.domain.errors import ConsoleError
-from hsm_console.domain.keys import Algorithm, DeviceInfo, KeyAttributes, KeyInfo, KeySpec, SignMechanism
+from hsm_console.domain.keys import Algorithm, DeviceInfo, KeyAttributes, KeyInfo, KeySpec, SignMechanism, Usage
 from hsm_console.domain.secret import Secret
 from hsm_console.hsm.port import AesGcm, Binding, DataObject, Hsm, Parallel, unsupported
 
 _TELLING = 8  # so many equal bytes are no chance
 # The last one: a call that failed half way left its operation in the session.
 _SESSION_GONE = ("CKR_SESSION_HANDLE_INVALID", "CKR_SESSION_CLOSED", "CKR_OPERATION_ACTIVE")
-_PSS = {
-    "sha256": (Mechanism.SHA256, MGF.SHA256, 32),
-    "sha384": (Mechanism.SHA384, MGF.SHA384, 48),
-    "sha512": (Mechanism.SHA512, MGF.SHA512, 64),
-}
+# After these some modules still hold the operation that failed: the next call would be refused for it.
+_UNCLEAN = ("CKR_GENERAL_ERROR", "CKR_FUNCTION_FAILED", "CKR_DEVICE_ERROR")
 
 
 class Pkcs11Token(Hsm, Parallel):
@@ -107,6 +102,8 @@ class Pkcs11Token(Hsm, Parallel):
         with self._told("generate"):
             if not self.profile.can_generate or spec.algorithm not in self._algorithms():
                 raise problems.algorithm_unsupported(spec.algorithm)
+            if spec.algorithm.is_ec and Usage.DERIVE in spec.usages:
+                self._require(self._derives(), "derive")
             self._require_free(session, spec)
             made = generation.generate(session, self.sessions.mapper, self.profile, self.numbers, spec)
             self.sessions.login.names.made(spec)
@@ -194,7 +191,7 @@ class Pkcs11Token(Hsm, Parallel):
         self._require(self.profile.derives, "derive")
         with self._told("derive", object_id):
             key = self._usable(object_id, "derive_key", "agree on secrets")
-            if not key.algorithm.is_ec or self.profile.token_objects_only:
+            if not key.algorithm.is_ec or not self._derives() or self.profile.token_objects_only:
                 raise unsupported("derive", key.algorithm.value)
             shared = generation.derive(key, self.sessions.mapper, peer_public_point)
         problems.check_length(length, most=len(shared))
@@ -259,7 +256,7 @@ class Pkcs11Token(Hsm, Parallel):
         template = {
             Attribute.CLASS: ObjectClass.DATA,
             Attribute.TOKEN: True,
-            Attribute.PRIVATE: False,
+            Attribute.PRIVATE: self.profile.data_private,
             Attribute.APPLICATION: item.application,
             Attribute.LABEL: item.label,
             Attribute.VALUE: item.value,
@@ -272,6 +269,8 @@ class Pkcs11Token(Hsm, Parallel):
 
     def read_data(self, application: str, label: str) -> tuple[DataObject, ...]:
         self._require(self.profile.data_objects, "data objects")
+        if self.profile.data_private:
+            self.sessions.require_login()
         with self._told("read_data"):
             values = [handle[Attribute.VALUE] for handle in objects.data(self.sessions.work(), application, label)]
         return tuple(DataObject(application=application, label=label, value=bytes(value)) for value in values)
@@ -315,6 +314,9 @@ class Pkcs11Token(Hsm, Parallel):
                 self._keys.clear()
             if code == "object-missing" and object_id and "object_id" not in error.problem.details:
                 raise problems.object_missing(object_id) from error
+            if ckr in _UNCLEAN:
+                self._keys.clear()
+                self.sessions.renew()
             if ckr in _SESSION_GONE and self.sessions.renew():
                 raise problems.session_lost(method, ckr) from error
             if code == "device-removed":
@@ -335,6 +337,9 @@ class Pkcs11Token(Hsm, Parallel):
     def _require_maker(self, act: str) -> None:
         if not self.sessions.role.generates:
             raise may_not_generate(act, self.profile)
+
+    def _derives(self) -> bool:
+        return self.profile.derives and Mechanism.ECDH1_DERIVE in self._mechanisms()
 
     def _require_gcm(self) -> None:
         self._require(Mechanism.AES_GCM in self._mechanisms(), "AES-GCM")
@@ -387,12 +392,4 @@ class Pkcs11Token(Hsm, Parallel):
         return public[0]
 
     def _signing(self, algorithm: Algorithm, mechanism: SignMechanism, data: bytes) -> tuple[Mechanism, Any, bytes]:
-        """CKM, its parameter and what is handed to it. Raises unsupported when key and mechanism do not fit."""
-        native = capabilities.mechanism_of(mechanism)
-        if native is None or native not in self._mechanisms() or not fits(algorithm, mechanism):
-            raise problems.mechanism_unsupported(mechanism, algorithm)
-        name = mechanism.value.rpartition("-")[2]
-        native = self.numbers.native(native)
-        if algorithm.is_ec:
-            return native, None, encoding.digest(name, data, algorithm)
-        return native, _PSS[name] if "-pss-" in mechanism.value else None, data
+        return signing.prepared(algorithm, mechanism, data, self._mechanisms(), self.numbers)

@@ -266,7 +266,7 @@ class SimulatedToken(Hsm):
             firmware="1",
             simulated=True,
             initialised=token is not None,
-            mechanisms=tuple(sorted(mechanism.value for mechanism in algorithms.SIGN_MECHANISMS)),
+            mechanisms=("ECDH1_DERIVE", *sorted(mechanism.value for mechanism in algorithms.SIGN_MECHANISMS)),
             algorithms=algorithms.ALGORITHMS,
             sign_mechanisms=algorithms.SIGN_MECHANISMS,
             oaep=algorithms.OAEP,

@@ -18,7 +18,7 @@ import msgspec
 
 from hsm_console.audit import seal
 from hsm_console.audit.disclosure import HIDDEN, MARK, MARKER, Disclosure
-from hsm_console.audit.seal import DataKey, SealedRow
+from hsm_console.audit.seal import DataKey, Recipient, SealedRow
 from hsm_console.domain.errors import VerificationFailed
 
 ERASED = "(erased)"
@@ -50,13 +50,26 @@ class DataKeys:
             row = (event.data_key, event.recipient, event.wrapped)
             conn.execute("INSERT OR REPLACE INTO data_key VALUES (?,?,?)", row)
         elif tag == "seal-key-in-force":
-            conn.execute("INSERT INTO seal_key VALUES (?,?,?)", (recorded.seq, event.key_id, event.spki))
+            # a scheme stands before the key, so that tables of logs from before there were two can hold it
+            spki = f"{event.scheme} {event.spki}" if event.scheme else event.spki
+            conn.execute("INSERT INTO seal_key VALUES (?,?,?)", (recorded.seq, event.key_id, spki))
 
 
-def key_in_force(conn: sqlite3.Connection) -> tuple[str, bytes] | None:
-    """(hex id, SubjectPublicKeyInfo) of the newest key in the token that data keys are wrapped for."""
+def key_in_force(conn: sqlite3.Connection) -> Recipient | None:
+    """The newest key in the token that data keys are wrapped for."""
     row = conn.execute("SELECT key_id, spki FROM seal_key ORDER BY seq DESC LIMIT 1").fetchone()
-    return (str(row[0]), base64.b64decode(row[1])) if row else None
+    return _recipient(*row) if row else None
+
+
+def recipient(conn: sqlite3.Connection, key_id: str) -> Recipient | None:
+    """The key of this hex id, in force or before. Data keys that were wrapped for it are opened by it."""
+    row = conn.execute("SELECT key_id, spki FROM seal_key WHERE key_id = ?", (key_id,)).fetchone()
+    return _recipient(*row) if row else None
+
+
+def _recipient(key_id: str, text: str) -> Recipient:
+    scheme, _, spki = text.rpartition(" ")
+    return Recipient(key_id, base64.b64decode(spki), seal.Scheme(scheme))
 
 
 class Opener:

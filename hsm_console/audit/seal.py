@@ -5,22 +5,26 @@ can wrap, only the unlocked token unwraps. So values can be sealed while the dev
 
     sealed row = 0x01 ‖ length of name ‖ name ‖ 12 bytes IV ‖ AES-256-GCM(disclosure), AAD = chain uid ⏎ entry ⏎ name
     wrapped    = 0x01 ‖ ephemeral P-384 point ‖ AES-256-GCM(data key) under HKDF-SHA256(ECDH), zero IV
+               | 0x02 ‖ RSA-OAEP(32 random bytes) ‖ AES-256-GCM(data key) under HKDF-SHA256(those bytes), zero IV
+
+0x02 is OAEP with SHA-256, 0x03 the same with SHA-1, for devices that open no other (its collisions do not touch OAEP).
 """
 
 from __future__ import annotations
 
+import enum
 import hashlib
 import secrets
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import msgspec
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hashes import SHA1, SHA256, HashAlgorithm
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
@@ -34,8 +38,45 @@ _IV_BYTES = 12
 _POINT_BYTES = 97  # an uncompressed point of P-384
 SHARED_BYTES = 48
 VALUES_PER_KEY = 1 << 24  # far below the 2^32 random IVs that SP 800-38D allows one key
+_SEED_BYTES = 32
+_WRAPPED_BYTES = 48  # a data key and its tag
+LEAST_RSA_BITS = 3072
 Derive = Callable[[bytes], bytes]
 """ECDH in the token: the other side's point → the shared secret (48 bytes)."""
+Decrypt = Callable[[bytes, str], bytes]
+"""RSA-OAEP in the token: ciphertext and hash (`sha256`, `sha1`) → what was encrypted (32 bytes)."""
+
+
+class Scheme(enum.StrEnum):
+    """How data keys are wrapped for the key in the token; the values stand in the log."""
+
+    ECDH_P384 = ""
+    OAEP_SHA256 = "rsa-oaep-sha256"
+    OAEP_SHA1 = "rsa-oaep-sha1"
+
+    @property
+    def digest(self) -> str:
+        """Of OAEP, as the port names it; empty for ECDH."""
+        return self.value.rpartition("-")[2]
+
+
+_VERSIONS = {b"\x01": Scheme.ECDH_P384, b"\x02": Scheme.OAEP_SHA256, b"\x03": Scheme.OAEP_SHA1}
+_HASHES: dict[str, Callable[[], HashAlgorithm]] = {"sha256": SHA256, "sha1": SHA1}
+
+
+class Recipient(NamedTuple):
+    """A key pair in the token that data keys are wrapped for. key_id: hex CKA_ID; spki: DER."""
+
+    key_id: str
+    spki: bytes
+    scheme: Scheme
+
+
+class Holder(NamedTuple):
+    """What the unlocked token does with the private half of a recipient."""
+
+    derive: Derive
+    decrypt: Decrypt
 
 
 class DataKey:
@@ -195,35 +236,52 @@ def new_data_key() -> DataKey:
     return DataKey(secrets.token_hex(8), secrets.token_bytes(32))
 
 
-def wrap(key: DataKey, chain_uid: str, recipient_spki: bytes) -> bytes:
-    """The data key for the holder of a P-384 key pair. Needs the public half only."""
-    recipient = load_der_public_key(recipient_spki)
-    if not isinstance(recipient, ec.EllipticCurvePublicKey) or recipient.curve.name != "secp384r1":
-        raise _no_key()
-    ephemeral = ec.generate_private_key(ec.SECP384R1())
-    point = ephemeral.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
-    shared = ephemeral.exchange(ec.ECDH(), recipient)
-    kek, aad = _wrapping_key(shared, point, recipient_spki, chain_uid, key.uid)
-    return _VERSION + point + kek.encrypt(bytes(_IV_BYTES), key.raw, aad)
+def wrap(key: DataKey, chain_uid: str, recipient: Recipient) -> bytes:
+    """The data key for the holder of a P-384 or RSA key pair. Needs the public half only."""
+    public = load_der_public_key(recipient.spki)
+    version = next(version for version, scheme in _VERSIONS.items() if scheme is recipient.scheme)
+    if recipient.scheme is Scheme.ECDH_P384:
+        if not isinstance(public, ec.EllipticCurvePublicKey) or public.curve.name != "secp384r1":
+            raise _no_key()
+        ephemeral = ec.generate_private_key(ec.SECP384R1())
+        shown = ephemeral.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+        secret = ephemeral.exchange(ec.ECDH(), public)
+    else:
+        if not isinstance(public, rsa.RSAPublicKey) or public.key_size < LEAST_RSA_BITS:
+            raise _no_key()
+        secret = secrets.token_bytes(_SEED_BYTES)
+        shown = public.encrypt(secret, oaep(recipient.scheme))
+    kek, aad = _wrapping_key(secret, shown, recipient.spki, chain_uid, key.uid)
+    return version + shown + kek.encrypt(bytes(_IV_BYTES), key.raw, aad)
 
 
-def unwrap(uid: str, wrapped: bytes, chain_uid: str, recipient_spki: bytes, derive: Derive) -> DataKey:
+def oaep(scheme: Scheme) -> padding.OAEP:
+    """RFC 8017 7.1 without label, the mask by the same hash."""
+    chosen = _HASHES[scheme.digest]
+    return padding.OAEP(mgf=padding.MGF1(chosen()), algorithm=chosen(), label=None)
+
+
+def unwrap(uid: str, wrapped: bytes, chain_uid: str, recipient_spki: bytes, holder: Holder) -> DataKey:
     """The data key, by the token's private half. Raises what the token raises, VerificationFailed `sealed-broken`."""
-    point, sealed = wrapped[1 : 1 + _POINT_BYTES], wrapped[1 + _POINT_BYTES :]
-    if wrapped[:1] != _VERSION or len(sealed) != 48:
+    shown, sealed = wrapped[1:-_WRAPPED_BYTES], wrapped[-_WRAPPED_BYTES:]
+    scheme = _VERSIONS.get(wrapped[:1])
+    if scheme is None or len(sealed) != _WRAPPED_BYTES or len(shown) < _POINT_BYTES:
         _broken(-1)
-    kek, aad = _wrapping_key(derive(point), point, recipient_spki, chain_uid, uid)
+    if scheme is Scheme.ECDH_P384 and len(shown) != _POINT_BYTES:
+        _broken(-1)
+    secret = holder.derive(shown) if scheme is Scheme.ECDH_P384 else holder.decrypt(shown, scheme.digest)
+    kek, aad = _wrapping_key(secret, shown, recipient_spki, chain_uid, uid)
     try:
         return DataKey(uid, kek.decrypt(bytes(_IV_BYTES), sealed, aad))
     except InvalidTag:
         _broken(-1)
 
 
-def _wrapping_key(shared: bytes, point: bytes, spki: bytes, chain_uid: str, uid: str) -> tuple[AESGCM, bytes]:
-    """The key for one wrapping: a fresh ephemeral point each time, so that a zero IV is used once."""
+def _wrapping_key(secret: bytes, shown: bytes, spki: bytes, chain_uid: str, uid: str) -> tuple[AESGCM, bytes]:
+    """The key for one wrapping: a fresh point or ciphertext each time, so that a zero IV is used once."""
     info = f"hsm-console/data-key/v1\n{chain_uid}\n{uid}\n".encode()
-    kdf = HKDF(algorithm=SHA256(), length=32, salt=hashlib.sha256(point + spki).digest(), info=info)
-    return AESGCM(kdf.derive(shared)), info
+    kdf = HKDF(algorithm=SHA256(), length=32, salt=hashlib.sha256(shown + spki).digest(), info=info)
+    return AESGCM(kdf.derive(secret)), info
 
 
 def _broken(seq: int) -> NoReturn:

@@ -115,8 +115,10 @@ def _asked(directory: Path) -> FoundingSpec:
     options = dict(pair.split("=", 1) for pair in ask("Settings of the adapter (name=value, …), or nothing").split())
     founders = _founders(secrets)
     fresh = vendors.initialises(adapter)
+    if fresh and vendors.takes_initialised(adapter):
+        fresh = ask("Is the token blank, so that the console initialises it? (yes, no)", "yes").lower() != "no"
     if not fresh:
-        sys.stderr.write("Tokens of this kind are initialised by the vendor's tool; its own PIN is asked for now.\n")
+        sys.stderr.write("The token was initialised by its maker's tool; its own PIN is asked for now.\n")
     with (
         secrets.new("so_pin", "The security officer's PIN for the token") if fresh else Secret("") as so_pin,
         secrets.new("pin", "The PIN that opens the token at ceremonies") as pin,

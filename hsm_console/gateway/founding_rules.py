@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hsm_console.credential.passphrase import require_quality
 from hsm_console.domain.errors import ConsoleError, EnvironmentFault, ExitCode, InputError, PolicyRefusal, Problem
+from hsm_console.domain.keys import Algorithm, DeviceInfo
 from hsm_console.domain.messages.setup import FoundingSpec
 from hsm_console.domain.people import MAX_WORKSPACE_NAME, Person, Role, alike, is_printed_name, is_short_name
 from hsm_console.domain.secret import Secret
@@ -33,7 +34,7 @@ def check(spec: FoundingSpec) -> Environment:
     if not LABEL.fullmatch(spec.token_label):
         raise refused("label-refused", "A token's label has 1 to 32 printable ASCII characters.", "Choose another.")
     _check_pin(spec.pin, "The PIN")
-    if vendors.initialises(spec.adapter):
+    if spec.so_pin or not vendors.takes_initialised(spec.adapter):
         _check_pin(spec.so_pin, "The security officer's PIN")
     if spec.so_pin == spec.pin:
         raise refused("pin-too-weak", "The two PINs are the same.", "Choose two different ones.")
@@ -154,6 +155,33 @@ def check_place(target: Path) -> None:
                 details={"path": str(parent)},
             )
         )
+
+
+def check_device(info: DeviceInfo) -> None:
+    """The device can hold the first keys. Raises EnvironmentFault `device-unfit`, before anything is made in it.
+
+    A role that makes no keys shows none; what may be done about that is told when it tries to.
+    """
+    log_key = {Algorithm.ED25519, Algorithm.EC_P256} & set(info.algorithms)
+    if info.algorithms and not (Algorithm.EC_P384 in info.algorithms and log_key):
+        offered = ", ".join(each.value for each in info.algorithms)
+        raise EnvironmentFault(
+            Problem(
+                code="device-unfit",
+                what="A workspace cannot be founded on this device: its authority's key is of P-384, its log's key of "
+                f"Ed25519 or P-256, and the device makes only: {offered}.",
+                key_state="Nothing has been done to the device.",
+                todo="Found the workspace on another device, and add this one to it for the keys that it does make.",
+            )
+        )
+
+
+def check_blank(spec: FoundingSpec) -> None:
+    """A token that nobody has initialised needs a security officer's PIN. Raises InputError `so-pin-missing`."""
+    if not spec.so_pin:
+        what = f"The token “{spec.token_label}” is not initialised, and no security officer's PIN was given."
+        todo = "Give one, so that the console initialises the token; or initialise it with its maker's tool first."
+        raise refused("so-pin-missing", what, todo)
 
 
 def refused(code: str, what: str, todo: str) -> InputError:

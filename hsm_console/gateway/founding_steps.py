@@ -19,7 +19,7 @@ from hsm_console import __version__
 from hsm_console.audit import anchors
 from hsm_console.audit.checkpoint import parse_note
 from hsm_console.audit.log import AuditLog, create_log
-from hsm_console.audit.seal import Sealer
+from hsm_console.audit.seal import Recipient, Sealer
 from hsm_console.credential import pkcs12
 from hsm_console.crypto import software
 from hsm_console.crypto.files import write_durably
@@ -32,8 +32,9 @@ from hsm_console.domain.keys import Algorithm, DeviceInfo, KeyInfo, KeySpec, Usa
 from hsm_console.domain.messages.setup import Founder, FoundingSpec
 from hsm_console.domain.people import Roster, RosterEntry
 from hsm_console.domain.secret import Secret
+from hsm_console.gateway import founding_rules as rules
 from hsm_console.gateway import log_key as log_key_of
-from hsm_console.gateway import projections, seals
+from hsm_console.gateway import projections, seal_keys
 from hsm_console.gateway.founding_statement import OtherSecrets, Statement
 from hsm_console.gateway.issuing import crl_days
 from hsm_console.gateway.workspace import FORMAT, Home, TokenTable, WorkspaceFile
@@ -68,6 +69,7 @@ class Founding:
         self._environment = environment
         self._tell = tell
         self._clock = SystemClock()
+        self._recipient: Recipient | None = None
         self._binding = Binding(
             adapter=spec.adapter,
             token_label=spec.token_label,
@@ -102,8 +104,12 @@ class Founding:
     def _token(self, hsm: HsmClient) -> DeviceInfo:
         info = hsm.describe()
         check_token(self._environment, simulated=info.simulated)
+        rules.check_device(info)
+        if info.algorithms:
+            seal_keys.check_device(self._environment, info)
         began = self._home.directory / BEGAN
-        if info.initialised and not began.exists() and not vendors.initialises(self._spec.adapter):
+        foreign = not vendors.initialises(self._spec.adapter) or not self._spec.so_pin
+        if info.initialised and not began.exists() and foreign:
             with Secret(self._spec.pin) as pin:
                 hsm.log_in(pin)  # the vendor's tool has initialised it; taken names are refused when keys are made
             write_durably(began, b"")
@@ -118,6 +124,8 @@ class Founding:
                     exit_code=ExitCode.USAGE,
                 )
             )
+        if not info.initialised:
+            rules.check_blank(self._spec)
         with Secret(self._spec.so_pin) as so_pin, Secret(self._spec.pin) as pin:
             if not info.initialised:
                 write_durably(began, b"")
@@ -134,9 +142,9 @@ class Founding:
         """The key pair that data keys are wrapped for, where the rules seal anything; tried out before it is used."""
         if not self._environment.log.confidential:
             return None
-        seals.check_device(self._environment, device.algorithms)
-        key = self._key(hsm, 2, "seal", seals.ALGORITHM, Usage.DERIVE)
-        seals.try_out(hsm, key)
+        plan = seal_keys.plan_for(device)
+        key = self._key(hsm, plan.number, "seal", plan.algorithm, plan.usage)
+        self._recipient = seal_keys.recipient_of(hsm, key)
         return key
 
     def _key(
@@ -264,8 +272,8 @@ class Founding:
             genesis=(created, policy),
             projections=projections.projections(),
         )
-        if "seal" in keys:
-            self._begin_sealing(log, keys["seal"])
+        if self._recipient is not None:
+            self._begin_sealing(log, self._recipient)
         enrolled = [
             Draft(event=enrolment(entry, certificate))
             for entry, certificate in zip(roster.entries, certificates, strict=True)
@@ -274,12 +282,10 @@ class Founding:
         log.append([*enrolled, Draft(event=issued), Draft(event=crl, critical=True)])
         return log
 
-    def _begin_sealing(self, log: AuditLog, key: KeyInfo) -> None:
+    def _begin_sealing(self, log: AuditLog, recipient: Recipient) -> None:
         """The key in force and a first data key, before the first entry that names a person."""
-        spki = base64.b64encode(key.spki).decode()
-        data_key, made = seals.data_key(log.chain_uid, key.object_id.hex(), key.spki, "the workspace was founded")
-        in_force = ev.SealKeyInForce(key_id=key.object_id.hex(), spki=spki)
-        log.append([Draft(event=in_force), Draft(event=made)])
+        data_key, made = seal_keys.data_key(log.chain_uid, recipient, "the workspace was founded")
+        log.append([Draft(event=seal_keys.in_force(recipient)), Draft(event=made)])
         log.sealer = Sealer(log.chain_uid, self._environment.log.confidential)
         log.sealer.use(data_key)
 

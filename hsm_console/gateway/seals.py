@@ -11,24 +11,20 @@ import hashlib
 import sqlite3
 from contextlib import AbstractContextManager, suppress
 
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
-
 from hsm_console.audit import opened, seal
 from hsm_console.audit.log import AuditLog
 from hsm_console.audit.opened import Opener
-from hsm_console.audit.seal import DataKey, Sealer
+from hsm_console.audit.seal import DataKey, Recipient, Sealer
 from hsm_console.domain import events as ev
-from hsm_console.domain.errors import ConsoleError, DeviceError, EnvironmentFault, ExitCode, Problem
+from hsm_console.domain.errors import ConsoleError
 from hsm_console.domain.events import Draft, Operation
 from hsm_console.domain.ids import object_id
-from hsm_console.domain.keys import Algorithm, Grade, KeyInfo, KeySpec, Usage
+from hsm_console.domain.keys import Algorithm, Grade, KeyInfo
 from hsm_console.gateway import projections
 from hsm_console.gateway.device import Device
-from hsm_console.hsm.port import Hsm
+from hsm_console.gateway.seal_keys import data_key, holder, in_force, plan_for, recipient_of
 from hsm_console.policy.environment import Environment
 
-ALGORITHM = Algorithm.EC_P384
 STARTED, UNLOCKED, LOCKED, WORN = "the gateway was started", "the device was unlocked", "the device was locked", "worn"
 
 
@@ -65,8 +61,7 @@ class Seals:
         if not self._classes or self._recipient() is not None:
             return
         made = self._made() or self._make()
-        event = ev.SealKeyInForce(key_id=made.object_id.hex(), spki=base64.b64encode(made.spki).decode())
-        self._log.append([Draft(event=event, critical=True)])
+        self._log.append([Draft(event=in_force(recipient_of(self._device.hsm(), made)), critical=True)])
         self._new_data_key(UNLOCKED)
 
     def tick(self) -> None:
@@ -84,7 +79,7 @@ class Seals:
 
     # -- keys ---------------------------------------------------------------------------------------------
 
-    def _recipient(self) -> tuple[str, bytes] | None:
+    def _recipient(self) -> Recipient | None:
         if not self._classes:
             return None
         with self._reading() as conn:
@@ -94,7 +89,7 @@ class Seals:
         recipient = self._recipient()
         if recipient is None:
             return
-        key, event = data_key(self._log.chain_uid, *recipient, why)
+        key, event = data_key(self._log.chain_uid, recipient, why)
         self._log.append([Draft(event=event)])
         if self._log.sealer is None:
             self._log.sealer = Sealer(self._log.chain_uid, self._classes)
@@ -103,13 +98,9 @@ class Seals:
 
     def _unwrap(self, uid: str, wrapped: bytes, recipient: str) -> DataKey:
         with self._reading() as conn:
-            row = conn.execute("SELECT spki FROM seal_key WHERE key_id = ?", (recipient,)).fetchone()
-        spki = base64.b64decode(row[0]) if row else b""
-
-        def derive(point: bytes) -> bytes:
-            return self._device.hsm().derive(bytes.fromhex(recipient), point, seal.SHARED_BYTES)
-
-        return seal.unwrap(uid, wrapped, self._log.chain_uid, spki, derive)
+            known = opened.recipient(conn, recipient)
+        spki, hsm = known.spki if known else b"", self._device.hsm()
+        return seal.unwrap(uid, wrapped, self._log.chain_uid, spki, holder(hsm, bytes.fromhex(recipient)))
 
     def _made(self) -> KeyInfo | None:
         """A key that was made for this and not put in force before a crash."""
@@ -117,20 +108,21 @@ class Seals:
         with self._reading() as conn:
             rows = [row for row in projections.keys(conn) if row.label == label and row.state == "active"]
         return KeyInfo(
-            object_id=bytes.fromhex(rows[0].object_id), label=label, algorithm=ALGORITHM,
+            object_id=bytes.fromhex(rows[0].object_id), label=label, algorithm=Algorithm(rows[0].algorithm),
             spki=base64.b64decode(rows[0].spki),
         ) if rows else None  # fmt: skip
 
     def _make(self) -> KeyInfo:
         """Intent, key, outcome (invariants 1 and 2)."""
-        label = label_for(self._log.chain_uid)
+        label, hsm = label_for(self._log.chain_uid), self._device.hsm()
+        plan = plan_for(hsm.describe())
         intent = ev.OperationIntended(
-            operation=Operation.GENERATE, algorithm=ALGORITHM, label=label, usages=(Usage.DERIVE,)
+            operation=Operation.GENERATE, algorithm=plan.algorithm, label=label, usages=(plan.usage,)
         )
         (announced,) = self._log.append([Draft(event=intent)])
-        hsm = self._device.hsm()
         try:
-            made = make(hsm, object_id(bytes.fromhex(announced.fingerprint)), label)
+            made = hsm.generate(plan.spec(label, object_id(bytes.fromhex(announced.fingerprint))))
+            recipient_of(hsm, made)
             attributes = hsm.attributes(made.object_id)
         except ConsoleError as error:
             if self._device.unlocked:
@@ -147,7 +139,7 @@ class Seals:
             operation=Operation.GENERATE,
             key_id=made.object_id.hex(),
             label=label,
-            algorithm=ALGORITHM,
+            algorithm=plan.algorithm,
             spki=base64.b64encode(made.spki).decode(),
             fingerprint=hashlib.sha256(made.spki).hexdigest(),
             attributes=attributes,
@@ -160,47 +152,3 @@ class Seals:
 def label_for(chain_uid: str) -> str:
     """Label of the key pair in the token that data keys are wrapped for."""
     return f"seal {chain_uid[-12:]}"
-
-
-def make(hsm: Hsm, wanted: bytes, label: str) -> KeyInfo:
-    """The key pair in the token, tried out. Raises DeviceError `seal-unsupported`, what the device raises."""
-    made = hsm.generate(KeySpec(algorithm=ALGORITHM, label=label, object_id=wanted, usages=(Usage.DERIVE,)))
-    try_out(hsm, made)
-    return made
-
-
-def try_out(hsm: Hsm, made: KeyInfo) -> None:
-    """One agreement with the token, compared with the same one in software. Raises DeviceError `seal-unsupported`."""
-    public = load_der_public_key(made.spki)
-    assert isinstance(public, ec.EllipticCurvePublicKey)  # noqa: S101 - it was asked for
-    other = ec.generate_private_key(ec.SECP384R1())
-    point = other.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
-    if hsm.derive(made.object_id, point, seal.SHARED_BYTES) != other.exchange(ec.ECDH(), public):
-        raise DeviceError(
-            Problem(
-                code="seal-unsupported",
-                what="The device agreed on a secret that is not the right one: it cannot hold the key for sealing.",
-                key_state="The key was made and is not used.",
-                todo="Choose a device that does ECDH on P-384, or an environment that seals nothing.",
-                exit_code=ExitCode.ENVIRONMENT,
-            )
-        )
-
-
-def check_device(environment: Environment, algorithms: tuple[Algorithm, ...]) -> None:
-    """Raises EnvironmentFault `seal-unsupported` when the rules seal and the device has no P-384."""
-    if environment.log.confidential and ALGORITHM not in algorithms:
-        raise EnvironmentFault(
-            Problem(
-                code="seal-unsupported",
-                what=f"The rules “{environment.title}” seal confidential values, and the device has no P-384 keys.",
-                todo="Choose a device that has them, or an environment that seals nothing.",
-            )
-        )
-
-
-def data_key(chain_uid: str, key_id: str, spki: bytes, why: str) -> tuple[DataKey, ev.DataKeyMade]:
-    """A new data key, and the event that must be durable before it is used. Needs no device."""
-    key = seal.new_data_key()
-    wrapped = base64.b64encode(seal.wrap(key, chain_uid, spki)).decode()
-    return key, ev.DataKeyMade(data_key=key.uid, recipient=key_id, wrapped=wrapped, why=why)

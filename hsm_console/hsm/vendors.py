@@ -33,5 +33,10 @@ def initialises(adapter: str) -> bool:
     return bool(by_id().get(adapter, {"can_initialise": True}).get("can_initialise", False))
 
 
+def takes_initialised(adapter: str) -> bool:
+    """Whether a workspace may be founded on a token of this kind that another tool has initialised."""
+    return not initialises(adapter) or bool(by_id().get(adapter, {}).get("takes_initialised", False))
+
+
 def _folder() -> Traversable:
     return resources.files("resources").joinpath("vendors")

@@ -75,7 +75,8 @@ def begin_sealing(forge: ModuleType, log: AuditLog) -> None:
 
 def change_data_key(forge: ModuleType, log: AuditLog, sealer: seal.Sealer) -> None:
     key = seal.new_data_key()
-    wrapped = base64.b64encode(seal.wrap(key, forge.CHAIN_UID, SPKI)).decode()
+    recipient = seal.Recipient("33" * 16, SPKI, seal.Scheme.ECDH_P384)
+    wrapped = base64.b64encode(seal.wrap(key, forge.CHAIN_UID, recipient)).decode()
     log.append([forge.draft(e.DataKeyMade(data_key=key.uid, recipient="33" * 16, wrapped=wrapped))])
     sealer.use(key)
 

@@ -1,20 +1,28 @@
-"""A module that nobody wrote a profile for: NSS, by the generic adapter, with text at its start and its own ways."""
+"""Modules that nobody wrote rules for: NSS, a TPM, and p11-kit between the console and a token."""
 
 from __future__ import annotations
 
+import base64
+import importlib.util
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from hsm_console.domain.errors import EnvironmentFault
+from hsm_console.audit import seal
+from hsm_console.domain.errors import DeviceError, EnvironmentFault, VerificationFailed
 from hsm_console.domain.keys import Algorithm, KeySpec, SignMechanism, Usage
 from hsm_console.domain.secret import Secret
-from hsm_console.hsm.port import Binding
+from hsm_console.gateway import seal_keys
+from hsm_console.gateway.services import second
+from hsm_console.hsm.keys import default_mechanism
+from hsm_console.hsm.port import Binding, DataObject, Unsupported
 from hsm_console.hsm.worker import HsmClient
 
 PLACES = (Path("/usr/lib/x86_64-linux-gnu/libsoftokn3.so"), Path("/usr/lib64/libsoftokn3.so"),
@@ -66,3 +74,91 @@ def test_module_that_wants_text_at_its_start_is_told_of_it(nss: Binding) -> None
         HsmClient(bare)
     assert caught.value.problem.code == "module-unusable"
     assert "“reserved”" in caught.value.problem.todo
+
+
+def _real() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("real_modules", Path(__file__).with_name("real.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+real = _real()
+
+
+@pytest.fixture(params=[*real.KINDS])
+def other(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[HsmClient]:
+    """A token behind one of these modules, initialised and locked."""
+    with (
+        real.KINDS[request.param](tmp_path) as (adapter, options),
+        HsmClient(Binding(adapter=adapter, token_label=real.LABEL, options=options)) as client,
+    ):
+        if not client.describe().initialised:
+            client.initialise_token(real.LABEL, Secret(real.SO_PIN), Secret(real.PIN))
+        yield client
+
+
+def test_module_does_what_it_offers(other: HsmClient) -> None:
+    with pytest.raises(DeviceError) as caught:
+        other.log_in(Secret("not-the-pin-1"))
+    assert caught.value.problem.code == "pin-incorrect"
+    other.log_in(Secret(real.PIN))
+    info = other.describe()
+    assert info.simulated
+    for number, algorithm in enumerate(info.algorithms, 1):
+        if not algorithm.is_pair or algorithm in (Algorithm.RSA_3072, Algorithm.RSA_4096):
+            continue
+        key = other.generate(KeySpec(algorithm=algorithm, label=f"k{number}", object_id=bytes([number]) * 16))
+        assert (key.attributes.sensitive, key.attributes.extractable) == (True, False)
+        wanted = default_mechanism(algorithm)
+        mechanism = SignMechanism.RSA_PKCS1_SHA256 if wanted not in info.sign_mechanisms else wanted
+        signature = other.sign(key.object_id, mechanism, b"message")
+        second.verify(key.spki, mechanism, b"message", signature)
+        assert other.find(object_id=key.object_id) == (key,)
+        assert other.destroy(key.object_id) == 2
+    other.write_data(DataObject(application="hsm-console", label="head", value=b"x" * 300))
+    assert [item.value for item in other.read_data("hsm-console", "head")] == [b"x" * 300]
+    assert other.find() == ()
+
+
+def test_module_holds_a_key_that_data_keys_are_wrapped_for(other: HsmClient) -> None:
+    other.log_in(Secret(real.PIN))
+    info = other.describe()
+    plan = seal_keys.plan_for(info)
+    made = other.generate(plan.spec("seal", b"\x07" * 16))
+    recipient = seal_keys.recipient_of(other, made)
+    key, event = seal_keys.data_key("chain", recipient, "tried")
+    holder = seal_keys.holder(other, made.object_id)
+    wrapped = base64.b64decode(event.wrapped)
+    assert seal.unwrap(key.uid, wrapped, "chain", recipient.spki, holder).raw == key.raw
+    with pytest.raises(VerificationFailed) as broken:
+        seal.unwrap(key.uid, wrapped, "another chain", recipient.spki, holder)
+    assert broken.value.problem.code == "sealed-broken"
+    if "ECDH1_DERIVE" not in info.mechanisms:
+        with pytest.raises(Unsupported):  # and no key that could do nothing is made
+            other.generate(
+                KeySpec(algorithm=Algorithm.EC_P384, label="d", object_id=b"\x08" * 16, usages=(Usage.DERIVE,))
+            )
+        assert not other.find(object_id=b"\x08" * 16)
+
+
+SAME_LIST = """
+import ctypes, sys
+from pathlib import Path
+from adapters.pkcs11.module import Module
+from adapters.pkcs11.profile import load
+from adapters.pkcs11.raw import function_list_of
+module = Module(Path(sys.argv[1]), load("pkcs11"))
+one, other = module.raw._list.contents, function_list_of(module.library).contents
+assert ctypes.addressof(one) == ctypes.addressof(other)
+"""
+
+
+@pytest.mark.parametrize("name", ["/usr/lib/softhsm/libsofthsm2.so", "p11-kit-proxy.so"])
+def test_all_calls_go_to_one_list_of_functions(name: str) -> None:
+    """p11-kit gives every asker a list with logins of its own."""
+    (module,) = real.needs(name)
+    subprocess.run([sys.executable, "-c", SAME_LIST, module], check=True, capture_output=True)

@@ -8,10 +8,14 @@ from hsm_console.domain.events.base import Event
 
 
 class SealKeyInForce(Event, frozen=True, kw_only=True, tag="seal-key-in-force"):
-    """The key in the token that data keys are wrapped for from now on. spki: base64 DER; key_id: hex CKA_ID."""
+    """The key in the token that data keys are wrapped for from now on. spki: base64 DER; key_id: hex CKA_ID.
+
+    scheme: how, as `hsm_console.audit.seal.Scheme` names it; empty for ECDH on P-384.
+    """
 
     key_id: str
     spki: str
+    scheme: str = ""
 
 
 class DataKeyMade(Event, frozen=True, kw_only=True, tag="data-key-made"):

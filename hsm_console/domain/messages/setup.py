@@ -25,8 +25,8 @@ class Founder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 class FoundingSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """adapter: an entry point's name; environment: id of resources/environments; options: adapter settings
-    (module path, slot or token label). so_pin and pin: the token is initialised with them; where the
-    vendor's own tool does that, so_pin stays empty and pin is the token's."""
+    (module path, slot or token label). so_pin and pin: the token is initialised with them; where its
+    maker's own tool has done that, so_pin stays empty and pin is the token's."""
 
     directory: str
     name: str
