@@ -65,7 +65,7 @@ def _serve(connection: socket.socket) -> None:
     number, frame = wire.receive(connection)
     opening = wire.decode_opening(frame)
     try:
-        hsm = software.over(registry.load(opening.binding.adapter)(opening.binding))
+        hsm = software.over(registry.load(opening.adapter)(opening.binding))
         more = hsm.lanes() if isinstance(hsm, Parallel) else ()
     except BaseException as error:  # noqa: BLE001  # whatever a module does, the parent gets an answer
         connection.sendall(_failure("open", error, number))

@@ -226,9 +226,10 @@ AnyCall = (
 
 
 class Opening(msgspec.Struct, frozen=True, kw_only=True):
-    """First frame to a worker: which token it serves."""
+    """First frame to a worker: which token it serves. adapter: where its factory lies (`registry.place`)."""
 
     binding: Binding
+    adapter: str
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True):

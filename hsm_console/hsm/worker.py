@@ -18,7 +18,7 @@ import msgspec
 from hsm_console.domain.errors import ConsoleError
 from hsm_console.domain.keys import Algorithm, DeviceInfo, KeyAttributes, KeyInfo, KeySpec, SignMechanism
 from hsm_console.domain.secret import Secret
-from hsm_console.hsm import problems, wire
+from hsm_console.hsm import problems, registry, wire
 from hsm_console.hsm.channel import Channel
 from hsm_console.hsm.gate import Gate
 from hsm_console.hsm.port import AesGcm, Binding, DataObject, Hsm
@@ -205,10 +205,11 @@ class HsmClient(Hsm):
         return self._call(wire.NativeLog(after=after), tuple[dict[str, str], ...])
 
     def _open(self) -> None:
+        opening = wire.Opening(binding=self.binding, adapter=registry.place(self.binding.adapter))
         channel = Channel(WorkerProcess(environment=self._environment), self._ended)
         self._channel = channel
         try:
-            reply = channel.ask(wire.Opening(binding=self.binding), "open", self._deadlines["open"])
+            reply = channel.ask(opening, "open", self._deadlines["open"])
             ready = msgspec.msgpack.decode(_value(reply), type=wire.Ready)
             self._gate.lanes = ready.lanes
             self._deadlines = {**DEADLINES, **ready.deadlines, **self._chosen}

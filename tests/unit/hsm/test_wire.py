@@ -132,4 +132,5 @@ def test_problem_crosses_unchanged_with_its_family() -> None:
 
 def test_binding_arrives_as_it_was_sent() -> None:
     binding = Binding(adapter="a", token_label="t", directory="/d", serial="s", options={"module": "/m.so"})
-    assert wire.decode_opening(wire.pack(wire.Opening(binding=binding))[wire.HEADER_BYTES :]).binding == binding
+    opening = wire.Opening(binding=binding, adapter="adapters.simulation:create")
+    assert wire.decode_opening(wire.pack(opening)[wire.HEADER_BYTES :]) == opening
