@@ -25,6 +25,7 @@ MAX_DEPTH = 32
 _FORBIDDEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufdd0-\ufdef\ufffe\uffff\ud800-\udfff]"
 )
+_DOUBTFUL = re.compile(rb"[:,\[]-?(?:[0-9]{16}|[0-9]+[.eE])")
 _encoder = msgspec.json.Encoder(order="sorted")
 _MOST_KEYS = 4096
 _keys: set[str] = set()  # that were found to be plain text; the same few come again in every entry
@@ -33,7 +34,8 @@ _keys: set[str] = set()  # that were found to be plain text; the same few come a
 def encode(obj: Any) -> bytes:
     """RFC 8785 bytes of plain values (dict, list, tuple, str, int, bool, None).
 
-    Raises InputError `canon-refused` for everything outside the profile.
+    A value that `part` made may stand anywhere in it. Raises InputError `canon-refused` for everything outside the
+    profile.
     """
     _walk(obj, 0)
     try:
@@ -45,6 +47,27 @@ def encode(obj: Any) -> bytes:
     if not data.isascii() and not unicodedata.is_normalized("NFC", data.decode()):
         _refuse("text is not in Unicode normal form C")
     return data
+
+
+def part(obj: Any) -> msgspec.Raw:
+    """The canonical bytes of a value that comes again in many entries, to be put into them as it is.
+
+    Raises as `encode`. The profile knows no other Raw: whatever is one was judged here.
+    """
+    return msgspec.Raw(encode(obj))
+
+
+def struct_part(value: msgspec.Struct) -> msgspec.Raw | None:
+    """The same of a struct, without looking at each member; None when something in it must be looked at.
+
+    What the sorted encoder writes is canonical. In ASCII without an escape no text is refused; a number that is
+    refused has a point, an exponent or 16 digits; and what has few brackets is not nested deeply.
+    """
+    data = _encoder.encode(value)
+    plain = data.isascii() and b"\\" not in data and data.decode().isprintable()
+    if not plain or data.count(b"{") + data.count(b"[") > MAX_DEPTH // 2 or _DOUBTFUL.search(data):
+        return None
+    return msgspec.Raw(data)
 
 
 def check(data: bytes) -> None:
@@ -73,7 +96,9 @@ def _walk(value: Any, depth: int) -> None:
             if kind is str:
                 if not (item.isascii() and item.isprintable()):
                     _check_text(item)
-            elif kind is not int or not 0 <= item <= MAX_INTEGER:
+            elif kind is int and 0 <= item <= MAX_INTEGER or kind is bool or kind is msgspec.Raw:
+                continue
+            else:
                 _walk(item, depth + 1)
     elif kind is list or kind is tuple:
         for item in value:
@@ -88,7 +113,7 @@ def _check_scalar(value: Any, kind: type) -> None:
     elif kind is int:
         if not -MAX_INTEGER <= value <= MAX_INTEGER:
             _refuse(f"integer {value} is not below 2^53")
-    elif value is not None and kind is not bool:
+    elif value is not None and kind is not bool and kind is not msgspec.Raw:
         _refuse(f"{kind.__name__} is not written")
 
 

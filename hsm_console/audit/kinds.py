@@ -123,10 +123,31 @@ _OPERATIONS = {
     e.Operation.REPLICATE: 1,
 }
 
+# Those that the cases of `kind_of` name: most events are none of them, and each append asks.
+_SHARPENED = frozenset(
+    {
+        e.LogChecked,
+        e.AlertRaised,
+        e.DeviceLogCompared,
+        e.KeysReadBack,
+        e.MemberChanged,
+        e.OperationSucceeded,
+        e.OperationFailed,
+        e.ApprovalGiven,
+        e.OrderDecided,
+        e.OrderEnded,
+        e.SignedOff,
+        e.CeremonyClosed,
+        e.GatewayStarted,
+    }
+)
+
 
 def kind_of(event: e.Event) -> Kind:
     """The row of this event, sharpened by what the event itself says (a decline, a dissent, an alert's level)."""
     row = KINDS.get(type(event), _UNLISTED)
+    if type(event) not in _SHARPENED:
+        return row
     match event:
         case e.LogChecked() if event.findings:
             return msgspec.structs.replace(row, status="failure", severity_id=HIGH)

@@ -138,21 +138,27 @@ class AuditLog(LogView):
             self._state = state
 
     def _write_batch(self, conn: sqlite3.Connection, batch: list[_Request]) -> _State:
-        edge = self._state.edge.copy()
-        state = _State(edge, self._state.fingerprint, self._state.last_kind)
-        conn.execute("BEGIN IMMEDIATE")
-        for request in batch:
-            conn.execute("SAVEPOINT one")
-            try:
-                request.records = self._write_request(conn, request, state)
-            except sqlite3.Error:
-                raise
-            except Exception as refusal:  # noqa: BLE001 (one caller's refusal must not stop the others)
-                conn.execute("ROLLBACK TO one")
-                request.error = refusal
-            conn.execute("RELEASE one")
-        conn.execute("COMMIT")
-        return state
+        """One who is refused with something written already is taken out, and the others are written anew: that is
+        rare, and a SAVEPOINT for each caller would cost every append."""
+        while True:
+            state = _State(self._state.edge.copy(), self._state.fingerprint, self._state.last_kind)
+            conn.execute("BEGIN IMMEDIATE")
+            if all(self._tried(conn, request, state) for request in batch if request.error is None):
+                conn.execute("COMMIT")
+                return state
+            conn.execute("ROLLBACK")
+
+    def _tried(self, conn: sqlite3.Connection, request: _Request, state: _State) -> bool:
+        """Whether the transaction can go on. One caller's refusal must not stop the others."""
+        before = conn.total_changes
+        try:
+            request.records = self._write_request(conn, request, state)
+        except sqlite3.Error:
+            raise
+        except Exception as refusal:  # noqa: BLE001 (it goes to the one whose it is)
+            request.records, request.error = (), refusal
+            return conn.total_changes == before
+        return True
 
     def _write_request(self, conn: sqlite3.Connection, request: _Request, state: _State) -> tuple[Recorded, ...]:
         """Insert one caller's events and fold them in; `state` moves on only when all of it worked."""

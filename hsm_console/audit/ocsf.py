@@ -7,6 +7,7 @@ ceremony script) is written as {"lines": [...]}, because the profile of canonica
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from typing import Any
 from urllib.parse import quote
@@ -15,6 +16,7 @@ import msgspec
 
 from hsm_console import __version__
 from hsm_console.audit import canonical, kinds, words
+from hsm_console.audit.disclosure import MARK
 from hsm_console.domain.clock import Instant
 from hsm_console.domain.errors import ExitCode, Problem, VerificationFailed
 from hsm_console.domain.events import AnyEvent, Draft, Event, LogCreated, PersonEnrolled, PersonRevoked, Recorded
@@ -23,9 +25,10 @@ from hsm_console.domain.people import Actor, Role
 
 OCSF_VERSION = "1.9.0"
 _SHA256 = 3  # OCSF fingerprint.algorithm_id
-_PRODUCT = {"name": "HSM Console", "vendor_name": "HSM Console", "version": __version__}
-_PROFILES = ["host", "record_integrity"]
+_PRODUCT = canonical.part({"name": "HSM Console", "vendor_name": "HSM Console", "version": __version__})
+_PROFILES = canonical.part(["host", "record_integrity"])
 _SERVICE = {"name": "hsm-console gateway"}
+_NOBODY = canonical.part({"app_name": "hsm-console gateway"})
 _CATEGORY = {1: "System Activity", 2: "Findings", 3: "Identity & Access Management", 6: "Application Activity"}
 _CLASS = {
     kinds.EVENT_LOG: "Event Log Activity",
@@ -68,7 +71,7 @@ def encode(draft: Draft, seq: int, previous: str, instant: Instant, uid: str, ar
         "category_uid": row.class_uid // 1000,
         "class_name": _CLASS[row.class_uid],
         "class_uid": row.class_uid,
-        "device": _device(around.device, instant),
+        "device": _device(_token(around.device), instant.boot_id),
         "hsm_console": {
             "boottime_ms": instant.boottime_ms,
             "critical": draft.critical,
@@ -96,7 +99,7 @@ def encode(draft: Draft, seq: int, previous: str, instant: Instant, uid: str, ar
     if code:
         value["status_code"] = code
     _add_actor(value, draft.actor)
-    _add_objects(value, event, around)
+    _add_objects(value, draft, around)
     return canonical.encode(value)
 
 
@@ -106,16 +109,25 @@ def _fingerprint(value: str) -> dict[str, Any]:
 
 def _add_actor(value: dict[str, Any], actor: Actor | None) -> None:
     if actor is None:
-        value["actor"] = {"app_name": "hsm-console gateway"}
-        return
+        value["actor"] = _NOBODY
+    else:
+        sealed = actor.name.startswith(MARK)  # with a salt of its own: it never comes again
+        value["actor"], value["certificate"] = (_person.__wrapped__ if sealed else _person)(actor)
+
+
+@functools.lru_cache(maxsize=256)
+def _person(actor: Actor) -> tuple[msgspec.Raw, msgspec.Raw]:
+    """Who acts, and by which certificate: the same few people in entry after entry."""
     groups = [{"name": role.value} for role in actor.roles]
     user = {"groups": groups, "name": actor.name, "uid": actor.uid}
-    value["actor"] = {"session": {"uid": actor.session_uid}, "user": user}
-    value["certificate"] = {"fingerprints": [_fingerprint(actor.certificate_sha256)]}
+    return (
+        canonical.part({"session": {"uid": actor.session_uid}, "user": user}),
+        canonical.part({"fingerprints": [_fingerprint(actor.certificate_sha256)]}),
+    )
 
 
-def _add_objects(value: dict[str, Any], event: Event, around: Surroundings) -> None:
-    kind = value["class_uid"]
+def _add_objects(value: dict[str, Any], draft: Draft, around: Surroundings) -> None:
+    event, kind = draft.event, value["class_uid"]
     if kind == kinds.API:
         value["api"] = {"operation": str(event.__struct_config__.tag)}
     elif kind == kinds.EVENT_LOG:
@@ -123,7 +135,7 @@ def _add_objects(value: dict[str, Any], event: Event, around: Surroundings) -> N
     elif kind == kinds.ENTITY:
         value["entity"] = {"name": str(event.__struct_config__.tag)}
     elif kind == kinds.AUTHENTICATION:
-        _add_log_on(value, event)
+        _add_log_on(value, draft)
     elif kind == kinds.FINDING:
         value["finding_info"] = _finding(event, value["metadata"]["sequence"])
     if isinstance(event, PersonEnrolled):
@@ -138,14 +150,15 @@ def _add_objects(value: dict[str, Any], event: Event, around: Surroundings) -> N
         value["resources"] = resources
 
 
-def _add_log_on(value: dict[str, Any], event: Event) -> None:
+def _add_log_on(value: dict[str, Any], draft: Draft) -> None:
     """Who was let in or not, and into what. One whom nobody knows is named as he named himself."""
-    user = value["actor"].get("user")
-    claimed = str(getattr(event, "claimed_uid", "")) or "unknown"
-    value["user"] = {"name": user["name"], "uid": user["uid"]} if user else {"uid": claimed}
+    actor = draft.actor
     value["service"] = _SERVICE
-    if "session" in value["actor"]:
-        value["session"] = value["actor"]["session"]
+    if actor is None:
+        value["user"] = {"uid": str(getattr(draft.event, "claimed_uid", "")) or "unknown"}
+    else:
+        value["user"] = {"name": actor.name, "uid": actor.uid}
+        value["session"] = {"uid": actor.session_uid}
 
 
 def _finding(event: Any, seq: int) -> dict[str, Any]:
@@ -167,12 +180,20 @@ def _ceremony(event: Any, around: Surroundings, ceremony_id: str) -> dict[str, s
     return {name: text for name, text in fields.items() if text}
 
 
-def _device(device: DeviceInfo | None, instant: Instant) -> dict[str, Any]:
-    value: dict[str, Any] = {"boot_uid": instant.boot_id, "type": "HSM", "type_id": 99}
-    if device is not None:
-        value |= {"model": device.model, "name": device.label, "vendor_name": device.vendor}
-        value["hw_info"] = {"bios_ver": device.firmware, "serial_number": device.serial}
-    return value
+def _token(device: DeviceInfo | None) -> tuple[str, ...]:
+    """What entries say of the token, as something that can be looked up by."""
+    return (device.model, device.label, device.vendor, device.firmware, device.serial) if device is not None else ()
+
+
+@functools.lru_cache(maxsize=64)
+def _device(token: tuple[str, ...], boot_id: str) -> msgspec.Raw:
+    """The workstation's boot and the token: the same in entry after entry."""
+    value: dict[str, Any] = {"boot_uid": boot_id, "type": "HSM", "type_id": 99}
+    if token:
+        model, label, vendor, firmware, serial = token
+        value |= {"model": model, "name": label, "vendor_name": vendor}
+        value["hw_info"] = {"bios_ver": firmware, "serial_number": serial}
+    return canonical.part(value)
 
 
 def _resources(event: Any, device: DeviceInfo | None) -> list[dict[str, Any]]:
@@ -189,9 +210,14 @@ def _resources(event: Any, device: DeviceInfo | None) -> list[dict[str, Any]]:
 
 def pkcs11_uri(device: DeviceInfo | None, object_id: str, label: str) -> str:
     """RFC 7512 URI of a key: token label and serial, CKA_LABEL, CKA_ID (percent-encoded bytes)."""
+    return _uri((device.label, device.serial) if device is not None else (), object_id, label)
+
+
+@functools.lru_cache(maxsize=1024)
+def _uri(token: tuple[str, ...], object_id: str, label: str) -> str:
     path = []
-    if device is not None:
-        path += [f"token={_escape(device.label)}", f"serial={_escape(device.serial)}"]
+    if token:
+        path += [f"token={_escape(token[0])}", f"serial={_escape(token[1])}"]
     if label:
         path.append(f"object={_escape(label)}")
     if object_id:
@@ -207,8 +233,8 @@ def _escape(text: str) -> str:
 
 
 def _event(event: Event) -> Any:
-    plain = msgspec.to_builtins(event)
-    return _split(plain) if b"\\n" in _json.encode(event) else plain
+    part = canonical.struct_part(event)
+    return part if part is not None else _split(msgspec.to_builtins(event))
 
 
 def _split(value: Any) -> Any:
@@ -306,7 +332,6 @@ class Envelope(msgspec.Struct):
         return self.attestation.prev_event.fingerprint.value if self.attestation.prev_event else ""
 
 
-_json = msgspec.json.Encoder()
 _envelopes = msgspec.json.Decoder(Envelope)
 _events: msgspec.json.Decoder[Any] = msgspec.json.Decoder(AnyEvent)
 

@@ -4,9 +4,10 @@ import hashlib
 import json
 import unicodedata
 
+import msgspec
 import pytest
 import rfc8785
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from hsm_console.audit import canonical, tree
@@ -46,6 +47,44 @@ def test_any_text_is_either_written_safely_or_refused(value):
     assert unicodedata.is_normalized("NFC", shown)
     assert not any(unicodedata.category(sign) in ("Cc", "Zl", "Zp") for sign in shown)
     assert not any(unicodedata.bidirectional(sign) in ("RLO", "LRO", "RLE", "LRE", "PDF") for sign in shown)
+
+
+class Said(msgspec.Struct, tag_field="kind", tag="said"):
+    """The shape of an event: texts, numbers, facts by name."""
+
+    text: str = ""
+    number: int = 0
+    facts: dict[str, object] = {}
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**62), 2**62) | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@given(
+    st.text(max_size=20),
+    st.integers(-(2**62), 2**62) | st.floats(allow_nan=False),
+    st.dictionaries(st.text(max_size=5), anything, max_size=4),
+)
+@example("", 1.5, {})
+@example("", 2**53, {})
+@example("", -(10**16), {"a": [1e300]})
+@example("\x7f", 0, {})
+@example(":1.5", 0, {"\u2066": 1})
+@example("e\u0301", 0, {"a": {"b": [[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]}})
+def test_a_struct_that_is_taken_whole_is_what_looking_at_each_member_gives(text, number, facts):
+    said = Said(text, number, facts)
+    part = canonical.struct_part(said)
+    if part is not None:
+        assert bytes(part) == canonical.encode(msgspec.to_builtins(said))
+        assert canonical.encode({"event": part}) == canonical.encode({"event": msgspec.to_builtins(said)})
+
+
+def test_an_ordinary_event_is_taken_whole():
+    assert canonical.struct_part(Said("Sign the root key", 7, {"label": "root-2026", "done": True})) is not None
 
 
 @given(st.binary(max_size=300))

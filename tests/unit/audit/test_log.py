@@ -8,7 +8,7 @@ import pytest
 
 from hsm_console.audit import projection, store
 from hsm_console.audit.checkpoint import verify_note
-from hsm_console.audit.log import AuditLog, create_log
+from hsm_console.audit.log import AuditLog, _Request, create_log
 from hsm_console.audit.tree import leaf_hash, verify_inclusion
 from hsm_console.audit.verify import verify_workspace
 from hsm_console.domain.errors import ConsoleError, EnvironmentFault, InputError, PolicyRefusal, Problem
@@ -79,6 +79,21 @@ def test_a_caller_may_expect_and_refuse_inside_the_transaction(log, forge):
         log.append([forge.view()], expect=no)
     assert log.size == 2
     assert log.append([forge.view()], expect=lambda conn: None)[0].seq == 2
+
+
+def test_one_who_is_refused_half_way_takes_nothing_from_those_who_share_the_transaction(log, forge):
+    """Its first event is in the database already when its second one is refused."""
+    bad = [forge.view(), forge.draft(msgspec.structs.replace(forge.view().event, filter="two\x07words"))]
+    wishes = [[forge.view(1)], bad, [forge.view(2), forge.view(3)], bad, [forge.view(4)]]
+    asked = [_Request(wish, None) for wish in wishes]
+    log._commit(asked)
+    assert [request.error is None for request in asked] == [True, False, True, False, True]
+    assert [[item.seq for item in request.records] for request in asked] == [[2], [], [3, 4], [], [5]]
+    assert log.size == 6
+    assert [item.fingerprint for item in log.scan()][2:] == [
+        item.fingerprint for request in asked for item in request.records
+    ]
+    assert log.append([forge.view()])[0].seq == 6
 
 
 def test_many_callers_meet_in_few_transactions_and_none_is_lost(log, forge):
