@@ -96,7 +96,7 @@ def _walk(value: Any, depth: int) -> None:
             if kind is str:
                 if not (item.isascii() and item.isprintable()):
                     _check_text(item)
-            elif kind is int and 0 <= item <= MAX_INTEGER or kind is bool or kind is msgspec.Raw:
+            elif (kind is int and 0 <= item <= MAX_INTEGER) or kind is bool or kind is msgspec.Raw:
                 continue
             else:
                 _walk(item, depth + 1)

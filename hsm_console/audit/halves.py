@@ -25,10 +25,9 @@ from hsm_console.audit.anchors import Anchor
 from hsm_console.audit.anchors_required import Required
 from hsm_console.audit.checkpoint import Vkey, parse_vkey
 from hsm_console.audit.findings import Findings
-from hsm_console.audit.history import LeanEvent
 from hsm_console.audit.in_clear import KINDS as SEALING_KINDS
 from hsm_console.audit.in_clear import InClear, Place
-from hsm_console.audit.lean import decoder
+from hsm_console.audit.lean import LeanEvent, decoder
 from hsm_console.audit.retention import KEPT
 from hsm_console.audit.source import Row, Source, open_source
 from hsm_console.audit.tree import leaf_hash
@@ -194,7 +193,9 @@ def _join(first: Verifier, half: Half, reached: Border, cut: int) -> None:
     _stand(first, reached)
     history, vouched, retained = first.history, first.vouched, first.retained
     history.settle(half.loose)
-    history.intents |= {seq: LeanEvent("", count=count, operation=name) for seq, (count, name) in half.intents.items()}
+    history.intents |= {
+        seq: LeanEvent(kind="", count=count, operation=name) for seq, (count, name) in half.intents.items()
+    }
     history.due, history.marks = half.due, half.marks
     vouched.signed = half.signed or vouched.signed
     vouched.roots |= {size: bytes.fromhex(root) for size, root in half.roots.items()}
@@ -214,7 +215,7 @@ def _join(first: Verifier, half: Half, reached: Border, cut: int) -> None:
 
 def _stand(verifier: Verifier, place: Border) -> None:
     edge = tiles.Edge(place.size, [[bytes.fromhex(item) for item in level] for level in place.levels])
-    verifier.stand_at(edge, place.fingerprint, place.chain_uid, place.clock[0])
+    verifier.stand_at(edge, place.fingerprint, place.chain_uid)
     verifier.history.begin_at(place.clock, place.running, place.unlocked)
     verifier.vouched.line_kinds = {item.encode() for item in place.line_kinds}
     verifier.in_clear.begin_at(place.sealing)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import msgspec
 
 from hsm_console.audit.findings import Findings, Word
+from hsm_console.audit.lean import Extension, Lean, LeanEvent
 
 CLOCK_SLACK_MS = 5_000
 CLOCK_DRIFT = 1000  # one part in a thousand: what time services correct without a step
@@ -31,28 +32,15 @@ class _Step(msgspec.Struct):
     shift_ms: int
 
 
-class LeanEvent(msgspec.Struct, gc=False):
-    """The few members of an event that matter for a log as a whole."""
-
-    kind: str
-    intent: int = -1
-    count: int = 1
-    previous_end: str = ""
-    shift_ms: int = 0
-    operation: str = ""
-    chain_uid: str = ""
-    origin: str = ""
-
-
 class History:
-    """Fold over (seq, time, boot id, uptime, critical, has an actor, event).
+    """Fold over what the entries say.
 
     before: entries below are somebody else's; loose: (intent below it, succeeded) of outcomes met here, in order.
     """
 
     def __init__(self, findings: Findings) -> None:
         self._findings = findings
-        self._time_ms = 0
+        self.time_ms = 0  # of the last entry, 0 where that is not known
         self._boot_id: str | None = None
         self._uptime = 0
         self.steps: list[_Step] = []
@@ -65,25 +53,26 @@ class History:
         self.loose: list[tuple[int, bool]] = []
         self.marks: list[tuple[int, int]] = []  # (seq, uptime) of the unlocked run, thinned out
 
-    def step(
-        self, seq: int, time_ms: int, boot_id: str, uptime: int, event: LeanEvent, *, critical: bool, person: bool
-    ) -> None:
-        drift = (time_ms - self._time_ms) - (uptime - self._uptime)
+    def step(self, seq: int, lean: Lean, extension: Extension) -> None:
+        """One entry. On the way of every one: positional, and no call where nothing is out of the ordinary."""
+        time_ms, boot_id, uptime = lean.time, lean.device.boot_uid, extension.boottime_ms
+        drift = (time_ms - self.time_ms) - (uptime - self._uptime)
         if boot_id != self._boot_id or uptime < self._uptime or not -CLOCK_SLACK_MS <= drift <= CLOCK_SLACK_MS:
             self._look_at_clock(seq, time_ms, boot_id, uptime)
-        self._time_ms, self._boot_id, self._uptime = time_ms, boot_id, uptime
+        self.time_ms, self._boot_id, self._uptime = time_ms, boot_id, uptime
+        event = extension.event
         handler = _HANDLERS.get(event.kind)
         if handler:
             handler(self, seq, uptime, event)
-        elif person and event.kind == "time-change-declared":
+        elif event.kind == "time-change-declared" and lean.actor.user is not None:
             self._declare(seq, event.shift_ms)
-        if self.unlocked is not None and (critical or not self.marks):
-            self._owe(seq, uptime, critical=critical)
+        if self.unlocked is not None and (extension.critical or not self.marks):
+            self._owe(seq, uptime, critical=extension.critical)
 
     @property
     def clock(self) -> tuple[int, str, int]:
         """(time, boot id, uptime) of the last entry."""
-        return self._time_ms, self._boot_id or "", self._uptime
+        return self.time_ms, self._boot_id or "", self._uptime
 
     @property
     def settled(self) -> bool:
@@ -93,7 +82,7 @@ class History:
     def begin_at(self, clock: tuple[int, str, int], running: int | None, unlocked: int | None) -> None:
         """Go on as if an entry of this time had been read and nothing were pending."""
         self.running, self.unlocked = running, unlocked
-        self._time_ms, self._boot_id, self._uptime = clock
+        self.time_ms, self._boot_id, self._uptime = clock
 
     def settle(self, loose: Sequence[tuple[int, bool]]) -> None:
         """Outcomes, met by somebody else, of intents that stand here."""
@@ -102,7 +91,7 @@ class History:
 
     def pass_over(self) -> None:
         """Entries were pruned here: what they said of clock, runs and operations is not known."""
-        self._boot_id, self.running, self.unlocked = None, None, None
+        self.time_ms, self._boot_id, self.running, self.unlocked = 0, None, None, None
         self.intents.clear()
 
     # -- clock ------------------------------------------------------------------------------------------
@@ -110,7 +99,7 @@ class History:
     def _look_at_clock(self, seq: int, time_ms: int, boot_id: str, uptime: int) -> None:
         if self._boot_id is None:
             return
-        shift = time_ms - self._time_ms
+        shift = time_ms - self.time_ms
         if boot_id == self._boot_id:
             elapsed = uptime - self._uptime
             if elapsed < 0:

@@ -15,6 +15,7 @@ import msgspec
 
 from hsm_console.audit.disclosure import MARK, MARKER
 from hsm_console.audit.findings import Findings, Word
+from hsm_console.audit.lean import Lean
 from hsm_console.audit.sealable import CLASSES, MEMBERS, NAMES, Plan
 from hsm_console.domain.events import LogPruned
 
@@ -91,8 +92,10 @@ class InClear:
             unlocked = seq
         self.begin_at(Place(classes, sealing, unlocked))
 
-    def step(self, seq: int, kind: str, actor: str, digests: Sequence[str], body: bytes) -> None:
-        """Any entry. actor: the name in it, empty where the gateway itself acts."""
+    def step(self, seq: int, lean: Lean, body: bytes) -> None:
+        """Any entry."""
+        kind, digests = lean.hsm_console.event.kind, lean.hsm_console.sd
+        actor = lean.actor.user.name if lean.actor.user else ""  # empty where the gateway itself acts
         if actor and self._plan.actor_name and not _is_sealed(actor, digests):
             self._tell(seq, "actor.user.name", (NAMES,))
         members = self._plan.members.get(_TAGS[kind], ()) if kind in _TAGS else ()

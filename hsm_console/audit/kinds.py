@@ -123,7 +123,7 @@ _OPERATIONS = {
     e.Operation.REPLICATE: 1,
 }
 
-# Those that the cases of `kind_of` name: most events are none of them, and each append asks.
+# Those that the cases of `_sharpened` name: most events are none of them, and each append asks.
 _SHARPENED = frozenset(
     {
         e.LogChecked,
@@ -146,8 +146,10 @@ _SHARPENED = frozenset(
 def kind_of(event: e.Event) -> Kind:
     """The row of this event, sharpened by what the event itself says (a decline, a dissent, an alert's level)."""
     row = KINDS.get(type(event), _UNLISTED)
-    if type(event) not in _SHARPENED:
-        return row
+    return _sharpened(event, row) if type(event) in _SHARPENED else row
+
+
+def _sharpened(event: e.Event, row: Kind) -> Kind:
     match event:
         case e.LogChecked() if event.findings:
             return msgspec.structs.replace(row, status="failure", severity_id=HIGH)

@@ -1,10 +1,21 @@
-"""The few members of an entry that a verifier looks at, decoded as fast as can be."""
+"""The few members of an entry that a verifier looks at, decoded as fast as can be: in the order of canonical bytes."""
 
 from __future__ import annotations
 
 import msgspec
 
-from hsm_console.audit.history import LeanEvent
+
+class LeanEvent(msgspec.Struct, gc=False, kw_only=True):
+    """The few members of an event that matter for a log as a whole."""
+
+    chain_uid: str = ""
+    count: int = 1
+    intent: int = -1
+    kind: str
+    operation: str = ""
+    origin: str = ""
+    previous_end: str = ""
+    shift_ms: int = 0
 
 
 class _Fingerprint(msgspec.Struct, gc=False):
@@ -24,12 +35,12 @@ class _Metadata(msgspec.Struct, gc=False):
     sequence: int
 
 
-class Extension(msgspec.Struct, gc=False):
-    event: LeanEvent
-    boottime_ms: int
-    critical: bool = False
+class Extension(msgspec.Struct, gc=False, kw_only=True):
     sd: tuple[str, ...] = msgspec.field(name="_sd", default=())
     sealed: tuple[str, ...] = msgspec.field(name="_sealed", default=())
+    boottime_ms: int
+    critical: bool = False
+    event: LeanEvent
 
 
 class _Device(msgspec.Struct, gc=False):
@@ -46,12 +57,12 @@ class _Actor(msgspec.Struct, gc=False):
 
 
 class Lean(msgspec.Struct, gc=False):
+    actor: _Actor
+    attestation: _Attestation
+    device: _Device
+    hsm_console: Extension
     metadata: _Metadata
     time: int
-    attestation: _Attestation
-    hsm_console: Extension
-    device: _Device
-    actor: _Actor
 
 
 decoder = msgspec.json.Decoder(Lean)

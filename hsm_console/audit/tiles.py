@@ -33,9 +33,9 @@ class Edge:
         """Add a leaf hash; (level, n, data) of each tile that became full."""
         self.size += 1
         self.levels[0].append(leaf)
-        return () if self.size & 255 else self._roll_over()
+        return () if self.size & 255 else self.rolled()
 
-    def _roll_over(self) -> list[tuple[int, int, bytes]]:
+    def rolled(self) -> list[tuple[int, int, bytes]]:
         full, covered = [], WIDTH
         for level in range(len(self.levels)):
             hashes = self.levels[level]

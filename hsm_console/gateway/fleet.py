@@ -220,7 +220,7 @@ class Fleet:
     def _candidates(self, ids: tuple[str, ...]) -> list[Place]:
         every: list[Place] = [self.primary, *self._members.values()]
         able = [place for place in every if place.unlocked and place.holds(ids)]
-        return self._shares.order(able, self.region)
+        return self._shares.order(able, self.region) if len(able) > 1 else able
 
     def _ask(self, places: list[Place], ids: tuple[str, ...], act: Callable[[Place], Any]) -> Any:
         asked: list[str] = []

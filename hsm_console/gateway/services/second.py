@@ -6,9 +6,12 @@ library of ours made by another library than that one (`crypto/pq/providers`).
 
 from __future__ import annotations
 
+import functools
+
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from hsm_console.crypto.pq import providers
@@ -60,6 +63,7 @@ def check(
     return CLASSIC
 
 
+@functools.lru_cache(maxsize=256)
 def _post_quantum(spki: bytes) -> tuple[Algorithm, bytes] | None:
     try:
         return post_quantum.decode(spki)
@@ -83,7 +87,7 @@ def _lattice_or_hash(
 
 
 def _classic(spki: bytes, mechanism: SignMechanism, data: bytes, signature: bytes) -> None:
-    key = load_der_public_key(spki)
+    key = _loaded(spki)
     family, _, hash_name = mechanism.value.rpartition("-")
     match key:
         case ed25519.Ed25519PublicKey() if mechanism is SignMechanism.ED25519:
@@ -97,3 +101,9 @@ def _classic(spki: bytes, mechanism: SignMechanism, data: bytes, signature: byte
             key.verify(signature, data, padding.PSS(padding.MGF1(algorithm), algorithm.digest_size), algorithm)
         case _:
             raise TypeError("no second implementation for this key and mechanism")
+
+
+@functools.lru_cache(maxsize=256)
+def _loaded(spki: bytes) -> PublicKeyTypes:
+    """The same few keys sign again and again; checking that a point lies on its curve costs as much as a signature."""
+    return load_der_public_key(spki)

@@ -103,6 +103,52 @@ def test_nothing_starves(pool: DevicePool, client: FakeClient, patient: Priority
     assert order.index("patient") <= int(patient) + 1
 
 
+def test_a_call_with_a_free_lane_is_made_by_whoever_waits_for_it(
+    pool: DevicePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[str] = []
+    monkeypatch.setattr(FakeClient, "sign", lambda self: threads.append(threading.current_thread().name), raising=False)
+    pool.run("sign")
+    pool.submit("sign").result(5)
+    assert threads == [threading.current_thread().name, "device"]
+
+
+def test_a_call_made_by_its_asker_takes_a_lane_and_keeps_the_order(pool: DevicePool, client: FakeClient) -> None:
+    client.gate.clear()
+    asker = threading.Thread(target=pool.run, args=("describe",))
+    asker.start()
+    while not pool._running:
+        time.sleep(0.001)
+    order: list[str] = []
+    jobs = [
+        pool.together(lambda _, n=name: order.append(n), priority=priority)
+        for name, priority in (("bulk", Priority.BULK), ("ceremony", Priority.CEREMONY))
+    ]
+    time.sleep(0.05)
+    assert (order, pool.status.waiting) == ([], 2), "only one lane, and that is taken"
+    client.gate.set()
+    for job in jobs:
+        job.result(5)
+    asker.join(5)
+    assert order == ["ceremony", "bulk"]
+
+
+def test_a_call_whose_turn_it_is_not_waits_in_the_queue_though_its_thread_is_free(
+    pool: DevicePool, client: FakeClient
+) -> None:
+    held(pool, client)
+    done: list[str] = []
+    first = pool.together(lambda _: done.append("ceremony"), priority=Priority.CEREMONY)
+    asker = threading.Thread(target=lambda: done.append(pool.run("sign", priority=Priority.BULK)))
+    asker.start()
+    while pool.status.waiting < 2:
+        time.sleep(0.001)
+    client.gate.set()
+    first.result(5)
+    asker.join(5)
+    assert done == ["ceremony", "sign"]
+
+
 def test_repeatable_call_is_tried_again(pool: DevicePool, client: FakeClient) -> None:
     client.script = [failure("device-busy"), failure("device-failed"), b"signature"]
     assert pool.run("sign") == b"signature"
