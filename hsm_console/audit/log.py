@@ -20,10 +20,10 @@ from hsm_console.audit.checkpoint import CheckpointSigner
 from hsm_console.audit.heads import Heads
 from hsm_console.audit.seal import Sealer
 from hsm_console.audit.tree import Nodes, inclusion_proof, leaf_hash
-from hsm_console.audit.turns import Turn, Turns
+from hsm_console.audit.turns import Turn, Turns, again
 from hsm_console.audit.view import Evidence, LogView
 from hsm_console.domain.clock import Clock
-from hsm_console.domain.errors import ConsoleError, Problem
+from hsm_console.domain.errors import Problem
 from hsm_console.domain.events import CeremonyOpened, Draft, LogCreated, PolicyInForce, Recorded
 from hsm_console.domain.ids import uuid7
 from hsm_console.domain.keys import DeviceInfo
@@ -131,15 +131,14 @@ class AuditLog(LogView):
             self._give_up()
             for request in batch:
                 request.records = ()
-                request.error = _again(fault)
+                request.error = again(fault)
             if not isinstance(fault, Exception):
                 raise
         else:
             self._state = state
 
     def _write_batch(self, conn: sqlite3.Connection, batch: list[_Request]) -> _State:
-        """One who is refused with something written already is taken out, and the others are written anew: that is
-        rare, and a SAVEPOINT for each caller would cost every append."""
+        """Who is refused half way is taken out and the others are written anew: rarer than a SAVEPOINT is dear."""
         while True:
             state = _State(self._state.edge.copy(), self._state.fingerprint, self._state.last_kind)
             conn.execute("BEGIN IMMEDIATE")
@@ -153,12 +152,12 @@ class AuditLog(LogView):
         before = conn.total_changes
         try:
             request.records = self._write_request(conn, request, state)
+            return True
         except sqlite3.Error:
             raise
         except Exception as refusal:  # noqa: BLE001 (it goes to the one whose it is)
             request.records, request.error = (), refusal
-            return conn.total_changes == before
-        return True
+        return conn.total_changes == before
 
     def _write_request(self, conn: sqlite3.Connection, request: _Request, state: _State) -> tuple[Recorded, ...]:
         """Insert one caller's events and fold them in; `state` moves on only when all of it worked."""
@@ -399,8 +398,3 @@ def create_log(
     draft_path.unlink()
     store.sync_folder(path.parent)
     return AuditLog.open(path, chain_uid=chain_uid, clock=clock, projections=projections)
-
-
-def _again(fault: BaseException) -> BaseException:
-    """An exception of its own for each caller: one traceback is not shared between threads."""
-    return type(fault)(fault.problem) if isinstance(fault, ConsoleError) else fault

@@ -10,16 +10,16 @@ from __future__ import annotations
 import functools
 import hashlib
 from typing import Any
-from urllib.parse import quote
 
 import msgspec
 
 from hsm_console import __version__
 from hsm_console.audit import canonical, kinds, words
+from hsm_console.audit import ocsf_objects as objects
 from hsm_console.audit.disclosure import MARK
 from hsm_console.domain.clock import Instant
 from hsm_console.domain.errors import ExitCode, Problem, VerificationFailed
-from hsm_console.domain.events import AnyEvent, Draft, Event, LogCreated, PersonEnrolled, PersonRevoked, Recorded
+from hsm_console.domain.events import AnyEvent, Draft, Event, PersonEnrolled, PersonRevoked, Recorded
 from hsm_console.domain.keys import DeviceInfo
 from hsm_console.domain.people import Actor, Role
 
@@ -71,7 +71,7 @@ def encode(draft: Draft, seq: int, previous: str, instant: Instant, uid: str, ar
         "category_uid": row.class_uid // 1000,
         "class_name": _CLASS[row.class_uid],
         "class_uid": row.class_uid,
-        "device": _device(_token(around.device), instant.boot_id),
+        "device": objects.device(around.device, instant.boot_id),
         "hsm_console": {
             "boottime_ms": instant.boottime_ms,
             "critical": draft.critical,
@@ -145,7 +145,7 @@ def _add_objects(value: dict[str, Any], draft: Draft, around: Surroundings) -> N
     ceremony_id = getattr(event, "ceremony_id", "")
     if ceremony_id:
         value["ceremony"] = _ceremony(event, around, ceremony_id)
-    resources = _resources(event, around.device)
+    resources = objects.resources(event, around.device)
     if resources:
         value["resources"] = resources
 
@@ -178,55 +178,6 @@ def _ceremony(event: Any, around: Surroundings, ceremony_id: str) -> dict[str, s
         "step": getattr(event, "step", ""),
     }
     return {name: text for name, text in fields.items() if text}
-
-
-def _token(device: DeviceInfo | None) -> tuple[str, ...]:
-    """What entries say of the token, as something that can be looked up by."""
-    return (device.model, device.label, device.vendor, device.firmware, device.serial) if device is not None else ()
-
-
-@functools.lru_cache(maxsize=64)
-def _device(token: tuple[str, ...], boot_id: str) -> msgspec.Raw:
-    """The workstation's boot and the token: the same in entry after entry."""
-    value: dict[str, Any] = {"boot_uid": boot_id, "type": "HSM", "type_id": 99}
-    if token:
-        model, label, vendor, firmware, serial = token
-        value |= {"model": model, "name": label, "vendor_name": vendor}
-        value["hw_info"] = {"bios_ver": firmware, "serial_number": serial}
-    return canonical.part(value)
-
-
-def _resources(event: Any, device: DeviceInfo | None) -> list[dict[str, Any]]:
-    found = []
-    for key in event.keys if isinstance(event, LogCreated) else ():
-        found.append({"name": key.label, "type": "key", "uid": pkcs11_uri(device, key.object_id, key.label)})
-    key_id, label = getattr(event, "key_id", ""), getattr(event, "label", "")
-    if key_id or label:
-        found.append({"name": label or key_id, "type": "key", "uid": pkcs11_uri(device, key_id, label)})
-    if getattr(event, "input_sha256", ""):
-        found.append({"name": event.input_name or "input", "type": "data", "uid": f"sha256:{event.input_sha256}"})
-    return found
-
-
-def pkcs11_uri(device: DeviceInfo | None, object_id: str, label: str) -> str:
-    """RFC 7512 URI of a key: token label and serial, CKA_LABEL, CKA_ID (percent-encoded bytes)."""
-    return _uri((device.label, device.serial) if device is not None else (), object_id, label)
-
-
-@functools.lru_cache(maxsize=1024)
-def _uri(token: tuple[str, ...], object_id: str, label: str) -> str:
-    path = []
-    if token:
-        path += [f"token={_escape(token[0])}", f"serial={_escape(token[1])}"]
-    if label:
-        path.append(f"object={_escape(label)}")
-    if object_id:
-        path.append("id=" + "".join(f"%{byte:02X}" for byte in bytes.fromhex(object_id)))
-    return "pkcs11:" + ";".join(path)
-
-
-def _escape(text: str) -> str:
-    return quote(text, safe="-._~")
 
 
 # -- the domain event inside: line breaks out, line breaks in ---------------------------------------------

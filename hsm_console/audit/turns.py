@@ -10,6 +10,8 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from hsm_console.domain.errors import ConsoleError
+
 
 class Turn:
     """One caller's place. `gate` opens when it was served, or when it is to lead (`leads`)."""
@@ -76,3 +78,8 @@ class Turns(Generic[T]):
                 self._waiting.remove(turn)
         if turn.leads and not turn.served:
             self._pass_on()
+
+
+def again(fault: BaseException) -> BaseException:
+    """An exception of its own for each caller: one traceback is not shared between threads."""
+    return type(fault)(fault.problem) if isinstance(fault, ConsoleError) else fault
