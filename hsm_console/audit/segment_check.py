@@ -116,11 +116,11 @@ class _Check:
             self.findings.add(Word.CHAIN, f"entry {seq} does not follow entry {seq - 1}", seq - 1)
         if lean.metadata.sequence != seq:
             self.findings.add(Word.GAP, f"the entry at {seq} was written as entry {lean.metadata.sequence}", seq)
-        extension, user = lean.hsm_console, lean.actor.user
-        if extension.event.kind in SEALING_KINDS:
-            self._in_clear.see(seq, extension.event.kind, body)
+        kind = lean.hsm_console.event.kind
+        if kind in SEALING_KINDS:
+            self._in_clear.see(seq, kind, body)
         if self._in_clear.watching:  # only where the segment itself tells what policy seals
-            self._in_clear.step(seq, extension.event.kind, user.name if user else "", extension.sd, body)
+            self._in_clear.step(seq, lean, body)
         return sha256(body).hexdigest()
 
     def _levels(self, size: int) -> None:
