@@ -6,5 +6,5 @@ bin=.venv/bin
 $bin/ruff format --check --quiet . || { echo "run: make format" >&2; exit 1; }
 $bin/ruff check --quiet .
 $bin/mypy
-$bin/lint-imports --no-cache | tail -n 3
+arrows=$($bin/lint-imports --no-cache) || { echo "$arrows" >&2; exit 1; }
 $bin/python packaging/rules.py

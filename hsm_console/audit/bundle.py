@@ -23,8 +23,8 @@ from hsm_console.audit.checkpoint import parse_note
 from hsm_console.audit.retention import KEPT
 from hsm_console.audit.source import Row, Source, open_source
 from hsm_console.audit.tree import leaf_hash
-from hsm_console.crypto.files import open_regular
 from hsm_console.domain.errors import EnvironmentFault, ExitCode, InputError, Problem, VerificationFailed
+from hsm_console.domain.reading import open_regular
 
 _README = """This folder is a copy of the audit log “{origin}” up to entry {last}, as it was signed.
 

@@ -16,8 +16,8 @@ from typing import NoReturn
 
 import msgspec
 
-from hsm_console.crypto.files import read_whole
 from hsm_console.domain.errors import ExitCode, InputError, Problem, VerificationFailed
+from hsm_console.domain.reading import read_whole
 
 MARK = "sealed:"
 MARKER = re.compile(r"sealed:([A-Za-z0-9_-]{43})")

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from hsm_console.audit.receipt import MAGIC, QR_PREFIX, Receipt, parse
-from hsm_console.crypto.files import open_regular
 from hsm_console.domain.errors import EnvironmentFault, ExitCode, InputError, Problem
+from hsm_console.domain.reading import open_regular
 from hsm_console.paper import qr
 
 MAX_FILE_BYTES = 64 * 1024 * 1024

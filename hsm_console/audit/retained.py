@@ -10,9 +10,9 @@ from hsm_console.audit import disclosure, ocsf, tiles
 from hsm_console.audit.findings import Findings, Word
 from hsm_console.audit.retention import KEPT
 from hsm_console.audit.source import Source
-from hsm_console.crypto.files import open_regular
 from hsm_console.domain.errors import VerificationFailed
 from hsm_console.domain.events import DisclosuresErased, LogPruned, LogRotated, SegmentFile
+from hsm_console.domain.reading import open_regular
 
 FOLDER = "segments"
 KINDS = frozenset({"disclosures-erased", "log-rotated", "log-pruned"})

@@ -29,9 +29,9 @@ from hsm_console.audit.checkpoint import parse_note
 from hsm_console.audit.source import Source, open_source
 from hsm_console.audit.store import sync_folder
 from hsm_console.audit.tree import inclusion_proof, leaf_hash, subtree
-from hsm_console.crypto.files import open_regular, read_whole
 from hsm_console.domain.errors import EnvironmentFault, ExitCode, InputError, Problem, VerificationFailed
 from hsm_console.domain.events import LogRotated
+from hsm_console.domain.reading import open_regular, read_whole
 
 ENTRIES = 65_536
 MANIFEST, CHECKPOINT, RECEIPT = "segment.json", "checkpoint", "receipt.tlog-proof"

@@ -18,9 +18,9 @@ from hsm_console.audit.in_clear import InClear
 from hsm_console.audit.lean import decoder as lean_entries
 from hsm_console.audit.receipt import Receipt
 from hsm_console.audit.tree import leaf_hash, perfect_root, subtree
-from hsm_console.crypto.files import read_whole
 from hsm_console.domain.errors import VerificationFailed
 from hsm_console.domain.messages.audit import VerifyReport
+from hsm_console.domain.reading import read_whole
 
 _NO_HASH = bytes(32)
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from hsm_console.audit import canonical, store
-from hsm_console.crypto.files import open_regular
 from hsm_console.domain.errors import EnvironmentFault, ExitCode, Problem, VerificationFailed
+from hsm_console.domain.reading import open_regular
 
 DATABASE = "audit.db"
 Row = tuple[int, int, bytes | None]

@@ -13,8 +13,8 @@ from hsm_console.audit.source import Source, open_source
 from hsm_console.audit.tree import Nodes, consistency_proof, leaf_hash
 from hsm_console.audit.vkey import parse_vkey
 from hsm_console.audit.witness import Request, Trusted
-from hsm_console.crypto.files import read_whole
 from hsm_console.domain.errors import ConsoleError, ExitCode, InputError, Problem
+from hsm_console.domain.reading import read_whole
 from hsm_console.paper import frames, qr
 
 ONE_CODE = 1100

@@ -19,10 +19,11 @@ from hsm_console.audit.checkpoint import Vkey
 from hsm_console.cli.terminal import Secrets, given, logged_in, text_of, usage
 from hsm_console.client import anchors, audit, orders
 from hsm_console.client.session import Session
-from hsm_console.crypto.files import open_regular, write_durably
+from hsm_console.crypto.files import write_durably
 from hsm_console.domain.errors import ExitCode, InputError, Problem
 from hsm_console.domain.messages.audit import VerifyReport
 from hsm_console.domain.messages.orders import OrderState, OrderView
+from hsm_console.domain.reading import open_regular
 
 VERBS = {
     "rotate": "write the complete segments of the log, encrypted to the auditor",

@@ -15,9 +15,9 @@ from hsm_console.client import elsewhere, rendezvous
 from hsm_console.client.rendezvous import GatewayAddress
 from hsm_console.client.session import Session, log_in
 from hsm_console.client.transport import GatewayProcess
-from hsm_console.crypto.files import read_whole
 from hsm_console.domain.errors import EnvironmentFault, ExitCode, InputError, Problem
 from hsm_console.domain.people import Role
+from hsm_console.domain.reading import read_whole
 from hsm_console.domain.secret import Secret
 
 

@@ -23,9 +23,10 @@ from hsm_console.cli.audit import load_vkey
 from hsm_console.cli.terminal import Secrets, credential_of, logged_in, usage
 from hsm_console.client import anchors
 from hsm_console.client.session import OPEN_SECONDS, AgentLink
-from hsm_console.crypto.files import read_whole, write_durably
+from hsm_console.crypto.files import write_durably
 from hsm_console.domain.errors import ExitCode, VerificationFailed
 from hsm_console.domain.messages.agent import Open, Opened, Signed, SignStatement
+from hsm_console.domain.reading import read_whole
 
 Sign = Callable[[str, int], str]
 """(note, seconds) → signature line."""

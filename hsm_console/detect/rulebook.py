@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 
-from hsm_console.crypto.files import open_regular
 from hsm_console.detect.problems import refused
 from hsm_console.detect.rules import LARGEST, Rule, RuleSet, assemble, read_file
 from hsm_console.domain.errors import ConsoleError, Problem
+from hsm_console.domain.reading import open_regular
 
 FOLDER = "rules"
 SUFFIXES = (".yml", ".yaml")
