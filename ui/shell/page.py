@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from PySide6.QtCore import QSize, Qt, QTimer
-from PySide6.QtGui import QShowEvent
+from PySide6.QtCore import QSize, Qt, QTimer, Signal
+from PySide6.QtGui import QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLayout, QScrollArea, QVBoxLayout, QWidget
 
 from hsm_console.domain.errors import Problem
@@ -21,8 +21,14 @@ class _Body(QWidget):
     """Says how high it is for the width it has. The least height of wrapped texts is that of the narrowest page: taken
     for a minimum, a page that fits would be scrolled over emptiness."""
 
+    resized = Signal()
+
     def minimumSizeHint(self) -> QSize:
         return QSize(super().minimumSizeHint().width(), 0)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self.resized.emit()
 
 
 class Page(QWidget):
@@ -48,6 +54,7 @@ class Page(QWidget):
         scroll.setWidget(self._body)
         scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.area = scroll
+        self._body.resized.connect(self._align_bar)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.setSpacing(0)
@@ -143,9 +150,17 @@ class Page(QWidget):
         box.addStretch(1)
         box.addLayout(self._right)
         outer = QHBoxLayout(self.bar)
-        outer.setContentsMargins(engine().px(40), engine().px(14), engine().px(40), engine().px(14))
         outer.addStretch(1)
         outer.addWidget(inner, 100)
         outer.addStretch(1)
+        self._align_bar()
         self.bar.hide()
         return self.bar
+
+    def _align_bar(self) -> None:
+        """The acts stand below the body's edges, also when a scroll bar takes room from the body."""
+        edge, rise = engine().px(40), engine().px(14)
+        scrolled = max(self.area.width() - self._body.width(), 0)
+        box = self.bar.layout()
+        if box is not None:
+            box.setContentsMargins(edge, rise, edge + scrolled, rise)

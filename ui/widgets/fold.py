@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QSize, Qt
 from PySide6.QtWidgets import QPlainTextEdit, QVBoxLayout, QWidget
 
 from ui.texts import tr
 from ui.theme import icons
 from ui.theme.engine import engine
 from ui.widgets.basics import button
+
+ARROW = 16
 
 
 class Fold(QWidget):
@@ -18,8 +20,9 @@ class Fold(QWidget):
         super().__init__()
         self._title = title
         self.content = content
-        self.handle = button(title, "link")
+        self.handle = button(title, "fold")
         self.handle.setCheckable(True)
+        self.handle.setIconSize(QSize(engine().px(ARROW), engine().px(ARROW)))
         self.handle.toggled.connect(self._show)
         box = QVBoxLayout(self)
         box.setContentsMargins(0, 0, 0, 0)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, Qt
 
 from ui.keys.inventory import MADE, NAME, KeyModel, KeyTable
+from ui.shell.page import Page
 from ui.shell.window import PLACES, Window
 from ui.theme.tokens import SCALES
+from ui.widgets.basics import button, card
+from ui.widgets.fold import Fold
 
 SCREEN = {100: 1280, 125: 1366, 150: 1600, 175: 1920, 200: 1920}  # a usual screen's width in pixels
 
@@ -37,6 +40,49 @@ def test_the_header_fits_a_usual_screen_at_every_size(qtbot, theme, scale):
         window.show_places(shown=True)
         window.show()
         assert window.header.minimumSizeHint().width() <= SCREEN[scale]
+    finally:
+        theme.zoom(100)
+
+
+@pytest.mark.parametrize("scale", [100, 200])
+@pytest.mark.parametrize("lines", [1, 60])
+def test_the_acts_stand_below_the_edges_of_what_is_above(qtbot, theme, scale, lines):
+    """Also when a scroll bar takes room from the page, or gives it back."""
+    theme.zoom(scale)
+    try:
+        window, page = Window(lambda: ()), Page("A title")
+        qtbot.addWidget(window)
+        frames = [card()[0] for _ in range(lines)]
+        for frame in frames:
+            page.add(frame)
+        back, go = button("Back"), button("Go", "act")
+        page.aside(back)
+        page.act(go)
+        window.resize(1366, 768)
+        window.show_page(page)
+        window.show()
+        qtbot.waitExposed(window)
+        for height in (768, 700, 768):
+            window.resize(1366, height)
+            qtbot.waitUntil(lambda: page.area.verticalScrollBar().isVisible() is (lines > 1))
+            qtbot.waitUntil(lambda: _left(back) == _left(frames[0]))
+            assert _left(go) + go.width() == _left(frames[0]) + frames[0].width()
+    finally:
+        theme.zoom(100)
+
+
+def _left(widget):
+    return widget.mapToGlobal(QPoint(0, 0)).x()
+
+
+@pytest.mark.parametrize("scale", [100, 150, 200])
+def test_the_arrow_of_a_fold_grows_with_its_text(qtbot, theme, scale):
+    theme.zoom(scale)
+    try:
+        fold = Fold("Technical details", button("x"))
+        qtbot.addWidget(fold)
+        fold.show()
+        assert fold.handle.iconSize().height() == 16 * scale // 100
     finally:
         theme.zoom(100)
 
