@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from functools import partial
 
 from PySide6.QtCore import QByteArray, QEvent, QMimeData, QObject, Qt, QTimer
@@ -117,12 +118,13 @@ class Loan(QObject):
         self._timer.start(int(SECONDS * 1000))
 
     def end(self) -> None:
-        self._timer.stop()
         if self._text and QGuiApplication.clipboard().text() == self._text.reveal():
             QGuiApplication.clipboard().clear()
         self._text.wipe()
+        self._timer.stop()
 
 
 def _forget(secret: Secret, loan: Loan, _gone: QObject | None = None) -> None:
     secret.wipe()
-    loan.end()
+    with contextlib.suppress(RuntimeError):  # the application ends, and Qt has taken the loan's timer first
+        loan.end()

@@ -26,15 +26,17 @@ from ui.theme.engine import ThemeEngine
 def open_house(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, qapp: QApplication, qtbot, found: Callable
 ) -> Iterator[Callable]:
-    """Makes the application on a workspace; call it again for a second start of the program."""
+    """Makes the application on a workspace; call it again for a second start of the program. adapter: of the first."""
     QStandardPaths.setTestModeEnabled(True)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    workspace = found(spec(tmp_path / "workspace"))
+    workspace = tmp_path / "workspace"
     if qapp.findChild(ThemeEngine) is None:
         ThemeEngine(qapp)
     made: list[House] = []
 
-    def start() -> House:
+    def start(adapter: str = "simulation") -> House:
+        if not workspace.exists():
+            found(spec(workspace, adapter))
         calls = Calls(qapp)
         window = Window(lambda: calls.guards)
         qtbot.addWidget(window)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import stat
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 from desk_of_a_house import PASSPHRASE
 from PySide6.QtWidgets import QFileDialog, QPushButton
 
@@ -21,8 +26,11 @@ STATE_MS = 60_000
 
 @pytest.fixture
 def house(open_house: Callable) -> Any:
+    return ready(open_house())
+
+
+def ready(made: Any) -> Any:
     """The administrator is here, the module is unlocked."""
-    made = open_house()
     made.log_in()
     made.wait("Good day, Charlotte Babbage").unlock_asked.emit()
     made.unlock()
@@ -162,17 +170,33 @@ def test_five_keys_by_order_then_one_signs(house: Any, tmp_path: Path) -> None:
         assert ended(house) == verdict
 
 
-def test_a_file_encrypted_for_a_key_is_opened_again_and_a_changed_one_is_not(house: Any, tmp_path: Path) -> None:
-    make(house, "encrypt", "aes-256", "payroll-files")
-    carry_out(house, "Make keys")
-    plain = tmp_path / "payroll.xlsx"
+def sign_and_verify(house: Any, plain: Path, folder: Path) -> None:
+    plain.write_bytes(CONTRACT)
+    form = use(house, "sign", "Sign")
+    form.content.file.set_path(plain)
+    house.qtbot.waitUntil(lambda: form.key.detail is not None, timeout=20_000)
+    form.main.button.click()
+    house.wait("Check and confirm").main.button.click()
+    assert ended(house) == "It is signed"
+    signature = save(house, "Save the signature", folder / "payroll.sig")
+    for data, verdict in ((CONTRACT, "The signature is right"), (CONTRACT + b".", "The signature is NOT right")):
+        plain.write_bytes(data)
+        form = use(house, "verify", "Verify a signature")
+        form.content.file.set_path(plain)
+        form.signature.set_path(signature)
+        house.qtbot.waitUntil(lambda: form.key.detail is not None, timeout=20_000)  # noqa: B023
+        form.main.button.click()
+        assert ended(house) == verdict
+
+
+def encrypt_and_open(house: Any, plain: Path, folder: Path) -> None:
     plain.write_bytes(CONTRACT)
     form = use(house, "encrypt", "Encrypt")
     form.content.file.set_path(plain)
     form.bound.set_text("file 12")
     form.main.button.click()
     assert ended(house) == "It is encrypted"
-    sealed = save(house, "Save the encrypted file", tmp_path / "payroll.sealed")
+    sealed = save(house, "Save the encrypted file", folder / "payroll.sealed")
     for bound, verdict in (("file 12", "It is open"), ("file 13", "It cannot be opened")):
         form = use(house, "decrypt", "Decrypt")
         form.envelope.set_path(sealed)
@@ -180,8 +204,64 @@ def test_a_file_encrypted_for_a_key_is_opened_again_and_a_changed_one_is_not(hou
         form.main.button.click()
         assert ended(house) == verdict
         if bound == "file 12":
-            opened = save(house, "Save what was inside", tmp_path / "opened.xlsx")
+            opened = save(house, "Save what was inside", folder / "opened.xlsx")
             assert opened.read_bytes() == CONTRACT
+            assert stat.S_IMODE(opened.stat().st_mode) == 0o600
+
+
+@pytest.mark.softhsm
+def test_a_whole_life_in_a_real_module(open_house: Callable, tmp_path: Path) -> None:
+    """Make, sign, verify, encrypt, decrypt, draw, destroy; a changed file is neither right nor opened."""
+    house = ready(open_house("softhsm"))
+    plain = tmp_path / "payroll.xlsx"
+    make(house, "sign", "ec-p384", "release-signing")
+    carry_out(house, "Make keys")
+    make(house, "encrypt", "aes-256", "payroll-files")
+    carry_out(house, "Make keys")
+
+    sign_and_verify(house, plain, tmp_path)
+    encrypt_and_open(house, plain, tmp_path)
+    use(house, "random", "Draw random bytes").main.button.click()
+    assert ended(house) == "They are drawn"
+    assert len(save(house, "Save them", tmp_path / "seed.bin").read_bytes()) == 32
+
+    house.console.go("keys")
+    signing = next(key for key in listed(house, 2) if key.label == "release-signing")
+    house.page.opened.emit(signing)
+    house.page.end.click()
+    page = house.wait("Destroy “release-signing”")
+    page.word.control.setText("destroy")
+    page.main.button.click()
+    carry_out(house, "Destroy a key")
+    house.console.go("keys")
+    assert {key.label: key.state for key in listed(house, 2)} == {
+        "payroll-files": "active",
+        "release-signing": "destroyed",
+    }
+
+
+def test_both_sides_agree_on_a_secret(house: Any, tmp_path: Path) -> None:
+    make(house, "derive", "ec-p384", "partner-exchange")
+    carry_out(house, "Make keys")
+    theirs, other = ec.generate_private_key(ec.SECP384R1()), ec.generate_private_key(ec.SECP256R1())
+    partner = tmp_path / "partner.pem"
+
+    def compute(key: ec.EllipticCurvePrivateKey) -> Any:
+        partner.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+        form = use(house, "derive", "Agree on a secret")
+        form.public.set_path(partner)
+        form.context.set_text("file 12")
+        form.main.button.click()
+        return form
+
+    form = compute(other)
+    house.qtbot.waitUntil(lambda: "not of the kind" in form.public.field.error, timeout=20_000)
+    compute(theirs)
+    assert ended(house) == "You share a secret"
+    secret = save(house, "Save the secret", tmp_path / "secret.bin").read_bytes()
+    ours = load_pem_public_key(save(house, "Save the public key", tmp_path / "ours.pem").read_bytes())
+    shared = theirs.exchange(ec.ECDH(), ours)
+    assert secret == HKDF(algorithm=SHA256(), length=32, salt=None, info=b"file 12").derive(shared)
 
 
 def test_a_key_is_taken_out_destroyed_and_brought_in_again(house: Any, tmp_path: Path) -> None:
