@@ -297,6 +297,9 @@ def simple() -> dict[str, Callable[[], Any]]:
 
     return {
         "people": lambda: shown(PeoplePage(may_change=True, own_uid="c.babbage"), "show_people", people()),
+        "people-sealed": lambda: shown(
+            PeoplePage(may_change=True), "show_people", [replace(one, not_after_ms=0) for one in people()]
+        ),
         "people-reader": lambda: shown(PeoplePage(may_change=False), "show_people", people()),
         "people-enrol": EnrolPage,
         "people-revoke": lambda: RevokePage(people()[1]),

@@ -113,6 +113,11 @@ class PeoplePage(Page):
         self.refresh_asked.emit()
 
 
+def valid_until(person: PersonView) -> str:
+    """A day, when it is known."""
+    return texts.day(person.not_after_ms) if person.not_after_ms else tr("not known now")
+
+
 def _days_left(person: PersonView) -> int:
     return (person.not_after_ms - time.time_ns() // 1_000_000) // _DAY_MS
 
@@ -121,6 +126,8 @@ def _state(person: PersonView) -> str:
     day = texts.day(person.not_after_ms)
     if person.revoked:
         return tr("Revoked: this certificate opens nothing any more.")
+    if not person.not_after_ms:
+        return tr("Until when it is valid cannot be told now: certificates are sealed while the module is locked.")
     left = _days_left(person)
     if left < 0:
         return tr("Expired on {day}: no log-in until she is enrolled anew.", day=day)
@@ -132,6 +139,8 @@ def _state(person: PersonView) -> str:
 def _mark(person: PersonView) -> tuple[str, str]:
     if person.revoked:
         return "cross", "bad"
+    if not person.not_after_ms:
+        return "lock", "ink-soft"
     left = _days_left(person)
     if left < 0:
         return "alert", "bad"

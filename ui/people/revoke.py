@@ -9,6 +9,7 @@ from hsm_console.domain.errors import Problem
 from hsm_console.domain.messages.people import PersonView
 from ui import texts
 from ui.ceremony.step_page import commit_warning
+from ui.people.page import valid_until
 from ui.shell.page import Page
 from ui.texts import tr
 from ui.widgets.basics import button, card, pairs
@@ -80,5 +81,5 @@ def _facts(person: PersonView) -> list[tuple[str, str]]:
         (tr("Person"), f"{person.person.name} ({person.person.uid})"),
         (tr("Roles that end"), texts.roles(person.roles)),
         (tr("Certificate"), texts.grouped(person.serial)),
-        (tr("Valid until"), texts.day(person.not_after_ms)),
+        (tr("Valid until"), valid_until(person)),
     ]

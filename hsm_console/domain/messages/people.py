@@ -8,6 +8,8 @@ from hsm_console.domain.people import Person, Role
 
 
 class PersonView(msgspec.Struct, frozen=True, kw_only=True):
+    """not_after_ms: 0 when the certificate cannot be read: sealed while the device is locked, or its entry pruned."""
+
     person: Person
     roles: tuple[Role, ...]
     serial: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import places
 import samples as s
+from msgspec.structs import replace
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QComboBox, QFileDialog, QLabel, QPushButton
 
@@ -154,3 +155,13 @@ def test_every_reason_has_words(show):
     assert isinstance(combo, QComboBox)
     assert [combo.itemData(n) for n in range(1, combo.count())] == list(REASONS)
     show(page)
+
+
+def test_a_certificate_that_is_sealed_has_not_expired(show):
+    page = PeoplePage(may_change=True)
+    show(page)
+    page.show_people([replace(one, not_after_ms=0, revoked=False) for one in places.people()])
+    assert "1970" not in words(page)
+    assert "Expired" not in words(page)
+    assert words(page).count("cannot be told now") == len(places.people())
+    assert "not known now" in words(RevokePage(replace(places.people()[0], not_after_ms=0)))
