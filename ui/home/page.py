@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QPushButton, QVBoxLayout, QWidget
 
 from hsm_console.domain.messages.ceremony import CeremonySummary
 from hsm_console.domain.messages.orders import OrderView
@@ -40,6 +40,7 @@ class HomePage(Page):
             part.setSpacing(engine().px(12))
             self.add(part)
         self._state: DeviceState | None = None
+        self._unlock: QPushButton | None = None
         self.set_device(DeviceState(unlocked=greeting.device_unlocked))
         self._waiting: list[OrderView] = []
         self._ceremonies: list[CeremonySummary] | None = None
@@ -49,9 +50,12 @@ class HomePage(Page):
         if state == self._state:
             return
         self._state = state
+        before = self._unlock
         with self.focus_kept():
             clear(self._device)
             self._show_device(state)
+            if self.first is before:
+                self.first = self._unlock
 
     def set_orders(self, orders: list[OrderView]) -> None:
         """Those that this person can decide or carry out now; the others stand on the page of the orders."""
@@ -82,10 +86,11 @@ class HomePage(Page):
         text = _device_text(state)
         inner.addWidget(label(text, "hint"))
         line = marked(icon, token, words, size=24)
+        self._unlock = None
         if not state.unlocked:
-            unlock = button(tr("&Unlock the module…"), "act")
-            unlock.clicked.connect(self.unlock_asked)
-            line.addWidget(unlock, 0, Qt.AlignmentFlag.AlignVCenter)
+            self._unlock = button(tr("&Unlock the module…"), "act")
+            self._unlock.clicked.connect(self.unlock_asked)
+            line.addWidget(self._unlock, 0, Qt.AlignmentFlag.AlignVCenter)
         box.addLayout(line)
         self._device.addWidget(frame)
 
@@ -113,6 +118,7 @@ class HomePage(Page):
             self.first = new
         else:
             self._now.addWidget(label(tr("The administrator opens a new ceremony."), "hint"))
+            self.first = self._unlock
         if running:
             first = self._now.itemAt(1)
             self.first = first.widget() if first is not None else None

@@ -30,7 +30,7 @@ class ConnectPage(Page):
         self.authority = line(
             tr("Authority &file"), hint=tr("authority.pem of the gateway's workspace, brought over by hand.")
         )
-        choose = button(tr("&Choose the file…"), "link")
+        choose = button(tr("&Choose the file…"), "flush")
         choose.clicked.connect(self._choose)
         self.digest = line(
             tr("&Digest of the gateway's certificate"),

@@ -23,7 +23,7 @@ class CredentialField(QWidget):
         self.field = FormField(
             tr("&Credential"), self._combo, hint=tr("Your personal credential file; it needs your passphrase.")
         )
-        self._other = button(tr("Another &file…"), "link")
+        self._other = button(tr("Another &file…"), "flush")
         self._other.clicked.connect(self._choose)
         box = QVBoxLayout(self)
         box.setContentsMargins(0, 0, 0, 0)

@@ -30,7 +30,7 @@ class LoginPage(Page):
 
     def __init__(self, files: Callable[[], list[Path]], *, workspace: str, why: str = "", watch: bool = False) -> None:
         """why: what happened before, when the person comes back here. watch: for a window that only watches."""
-        proves = tr("Your credential file and your passphrase prove who you are. Nothing is done by logging in.")
+        proves = tr("Your credential file and its passphrase prove who you are.")
         watches = tr("Whoever watches proves who she is with her own credential. This window can do nothing but show.")
         super().__init__(
             tr("Log in to watch") if watch else tr("Log in"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from PySide6.QtCore import QSize, Qt, QTimer, Signal
+from PySide6.QtCore import QPoint, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLayout, QScrollArea, QVBoxLayout, QWidget
 
@@ -15,6 +15,7 @@ from ui.widgets.basics import label
 from ui.widgets.problem import ProblemPanel
 
 READING_WIDTH = 860
+BEGIN = 120  # of a large control, for example a table, so much is enough to see where one is
 
 
 class _Body(QWidget):
@@ -119,6 +120,16 @@ class Page(QWidget):
         super().showEvent(event)
         if self.first is not None:
             self.first.setFocus()
+            QTimer.singleShot(0, self, self._from_top)
+
+    def _from_top(self) -> None:
+        """A page begins with its heading, when its first control begins in sight then as well."""
+        first = self.first
+        if first is None or not self._body.isAncestorOf(first) or self.window().focusWidget() is self.problem:
+            return
+        least = min(first.height(), engine().px(BEGIN))
+        if first.mapTo(self._body, QPoint(0, 0)).y() + least <= self.area.viewport().height():
+            self.area.verticalScrollBar().setValue(0)
 
     def _lay_out_body(self, width: int) -> None:
         holder = QWidget()

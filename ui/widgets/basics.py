@@ -38,7 +38,10 @@ def label(text: str, look: str = "", *, selectable: bool = False) -> QLabel:
 
 
 def button(text: str, look: str = "", *, name: str = "") -> QPushButton:
-    """A button whose text says the act. look: act, commit, link, tile or plain. name: accessible name if other."""
+    """A button whose text says the act. look: act, commit, link, tile, plain, or flush: a link at the edge of a text.
+
+    name: accessible name if other.
+    """
     made = QPushButton(text)
     if look:
         made.setProperty("look", look)

@@ -20,7 +20,7 @@ class Fold(QWidget):
         super().__init__()
         self._title = title
         self.content = content
-        self.handle = button(title, "fold")
+        self.handle = button(title, "flush")
         self.handle.setCheckable(True)
         self.handle.setIconSize(QSize(engine().px(ARROW), engine().px(ARROW)))
         self.handle.toggled.connect(self._show)

@@ -50,3 +50,14 @@ def test_who_is_elsewhere_is_left_there(qtbot, home: tuple[Window, HomePage]) ->
     page.set_ceremonies([])
     qtbot.wait(50)
     assert window.focusWidget() is elsewhere
+
+
+def test_who_can_only_look_begins_at_the_module(qtbot, show) -> None:
+    page = HomePage(samples.greeting("k.goedel", device_unlocked=False))
+    window = show(page)
+    assert window.focusWidget().accessibleName() == "Unlock the module…"
+    page.set_device(msgspec.structs.replace(samples.DEVICE_STATE, unlocked=False))
+    qtbot.waitUntil(lambda: getattr(window.focusWidget(), "text", str)() == "&Unlock the module…")
+    page.set_device(samples.DEVICE_STATE)
+    qtbot.wait(50)
+    assert page.first is None, "nothing is left here to press"

@@ -66,13 +66,35 @@ def test_the_acts_stand_below_the_edges_of_what_is_above(qtbot, theme, scale, li
             window.resize(1366, height)
             qtbot.waitUntil(lambda: page.area.verticalScrollBar().isVisible() is (lines > 1))
             qtbot.waitUntil(lambda: _left(back) == _left(frames[0]))
-            assert _left(go) + go.width() == _left(frames[0]) + frames[0].width()
+            qtbot.waitUntil(lambda: _left(go) + go.width() == _left(frames[0]) + frames[0].width())
     finally:
         theme.zoom(100)
 
 
 def _left(widget):
     return widget.mapToGlobal(QPoint(0, 0)).x()
+
+
+@pytest.mark.parametrize("above", [1, 30])
+def test_a_page_begins_with_its_heading_when_its_first_control_is_in_sight(qtbot, theme, above):
+    """The focus alone would scroll until the whole of a table is seen, and cut off what stands on top."""
+    window, page = Window(lambda: ()), Page("A title")
+    qtbot.addWidget(window)
+    for _ in range(above):
+        page.add(card()[0])
+    table = KeyTable(KeyModel())
+    table.setMinimumHeight(700)
+    page.add(table)
+    page.first = table
+    window.resize(1366, 768)
+    window.show_page(page)
+    window.show()
+    qtbot.waitExposed(window)
+    qtbot.wait(50)
+    bar = page.area.verticalScrollBar()
+    assert window.focusWidget() is table
+    assert bar.isVisible()
+    assert (bar.value() == 0) is (above == 1)
 
 
 @pytest.mark.parametrize("scale", [100, 150, 200])
