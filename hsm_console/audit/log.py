@@ -111,8 +111,6 @@ class AuditLog(LogView):
         self._turns.take(request, self._commit)
         if request.error is not None:
             raise request.error
-        with self._grown:
-            self._grown.notify_all()
         if request.records and sign:
             self.heads.after_append(request.records[-1].seq + 1, critical=any(item.critical for item in drafts))
         return request.records
@@ -136,6 +134,8 @@ class AuditLog(LogView):
                 raise
         else:
             self._state = state
+            with self._grown:
+                self._grown.notify_all()
 
     def _write_batch(self, conn: sqlite3.Connection, batch: list[_Request]) -> _State:
         """Who is refused half way is taken out and the others are written anew: rarer than a SAVEPOINT is dear."""
