@@ -68,6 +68,16 @@ class Batches:
         key_parameters.require_free(self._core, key_parameters.batch(given).names())
 
     def run(self, job: Job) -> dict[str, str]:
+        """Make what is missing. Raises OrderStopped where it can go on later, and what the device raises."""
+        try:
+            return self._run(job)
+        except ConsoleError as error:
+            if self._core.device.unlocked or not self._earlier(job):
+                raise
+            done, wanted = self._made(job), key_parameters.batch(job.order.parameters)
+            raise self._cut_off(done, wanted, error) from error  # an order that has begun is not over for a lock
+
+    def _run(self, job: Job) -> dict[str, str]:
         core, wanted = self._core, key_parameters.batch(job.order.parameters)
         core.device.hsm()  # raises `device-locked`
         self._clear(job)
@@ -137,8 +147,12 @@ class Batches:
             return
         if not done and core.device.unlocked:
             raise error
+        raise self._cut_off(done, wanted, error) from error
+
+    @staticmethod
+    def _cut_off(done: int, wanted: Batch, error: ConsoleError) -> OrderStopped:
         text = f"{done} of {wanted.count} keys are made. Then: {error.problem.what}"
-        raise OrderStopped(text, {**_result(done, wanted), "because": error.problem.what}) from error
+        return OrderStopped(text, {**_result(done, wanted), "because": error.problem.what})
 
     def _find_out(self, job: Job, announced: Recorded, error: ConsoleError | None = None) -> None:
         """Look into the token for what a call that failed left there, and record it. Raises what looking raises."""

@@ -261,6 +261,9 @@ def test_a_worker_killed_in_mid_batch_costs_no_key_and_doubles_none(spied: Any) 
     spy.after["generate"] = later
     order = until(ada, orders.run(ada, order.id), OrderState.STOPPED)
     assert device.state(ada).unlocked is False
+    order = until(ada, orders.run(ada, order.id), OrderState.STOPPED, OrderState.FAILED)
+    assert order.state is OrderState.STOPPED, "a locked device is no end of an order that has begun"
+    assert order.may_run
     house.admin()
     recovered = [e for e in events(gateway) if isinstance(e, ev.OperationSucceeded) and e.recovered]
     assert [e.label for e in recovered] == ["web 3"]
