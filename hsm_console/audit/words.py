@@ -45,8 +45,8 @@ _DONE = {
     e.Operation.RANDOM: "gave random octets",
     e.Operation.WRAP: "gave out, encrypted under a wrapping key, the key",
     e.Operation.UNWRAP: "took in the key",
-    e.Operation.AGREE: "and the workspace's token agreed on the wrapping key",
-    e.Operation.REPLICATE: "took in, from the workspace's token and under a wrapping key of both, the key",
+    e.Operation.AGREE: "and {other} agreed on the wrapping key",
+    e.Operation.REPLICATE: "took in, from {other} and under a wrapping key of both, the key",
 }
 _FOUND = {
     "not-done": "nothing had been made",
@@ -165,8 +165,9 @@ def _succeeded(event: e.OperationSucceeded, who: str) -> str:
         return f"The driver generated the software key {_key(event)}, stored wrapped under a key of the token{found}."
     if event.custody is Custody.SOFTWARE_WRAPPED:
         return f"A software key, unwrapped for this one use, {_DONE[event.operation]} {_key(event)}."
-    where = f"device “{event.device}”" if event.device else "token"
-    return f"The {where} {_DONE[event.operation]} {_key(event)}{found}."
+    where = f"device “{event.device}”" if event.device not in ("", "primary") else "token"
+    other = f"“{event.source}”" if event.source else "the workspace's token"
+    return f"The {where} {_DONE[event.operation].format(other=other)} {_key(event)}{found}."
 
 
 def _approval(event: e.ApprovalGiven, who: str) -> str:

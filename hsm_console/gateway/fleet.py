@@ -15,17 +15,18 @@ import msgspec
 from hsm_console.domain import events as ev
 from hsm_console.domain.errors import ConsoleError, Problem
 from hsm_console.domain.events import Draft
+from hsm_console.domain.keys import KeyInfo
 from hsm_console.gateway import member_rows, projections
 from hsm_console.gateway.core import Core
 from hsm_console.gateway.device import Device
 from hsm_console.gateway.member import Member
-from hsm_console.gateway.member_rows import MemberRow
+from hsm_console.gateway.member_rows import PRIMARY, MemberRow
 from hsm_console.gateway.station import Station
 from hsm_console.hsm.breaker import Change
 from hsm_console.hsm.health import Health, Status
 from hsm_console.hsm.pool import Priority
+from hsm_console.hsm.port import Hsm
 
-PRIMARY = "primary"
 # Of a call of the port: which of its arguments name keys. What is not here is asked of the first device only.
 KEYS_OF = {
     "sign": (0,), "verify": (0,), "encrypt": (0,), "decrypt": (0,), "derive": (0,), "oaep_decrypt": (0,),
@@ -57,16 +58,22 @@ class Place(Protocol):
     def station(self) -> Station: ...
     def holds(self, ids: tuple[str, ...]) -> bool: ...
     def forget(self, ids: tuple[str, ...]) -> None: ...
+    def took(self, key: KeyInfo) -> None: ...
+    def look(self) -> tuple[KeyInfo, ...]: ...
+    def hsm(self, priority: Priority) -> Hsm: ...
+    def failed(self, error: ConsoleError) -> None: ...
     def run(self, method: str, *arguments: Any, priority: Priority, **named: Any) -> Any: ...
 
 
 class Primary:
-    """The workspace's own token among the others. It holds what the log says, by the founding and by each intent."""
+    """The workspace's own token among the others. It holds what the log says, by the founding and by each intent,
+    until it was asked for a key and did not find it."""
 
     name = PRIMARY
 
     def __init__(self, device: Device, region: str) -> None:
         self._device = device
+        self._lost: set[str] = set()
         self.region, self.weight = region, 1
 
     @property
@@ -86,11 +93,29 @@ class Primary:
     def station(self) -> Station:
         return self._device.station
 
-    def holds(self, ids: tuple[str, ...]) -> bool:  # noqa: ARG002 - it is asked last of all when it does not
-        return True
+    def holds(self, ids: tuple[str, ...]) -> bool:
+        return self._lost.isdisjoint(ids)
 
     def forget(self, ids: tuple[str, ...]) -> None:
-        """Nothing is kept of what it holds."""
+        """A key was not found here: it is asked of the others first, until somebody has looked again."""
+        self._lost.update(ids)
+
+    def took(self, key: KeyInfo) -> None:
+        """A key was brought back here and read back."""
+        self._lost.discard(key.object_id.hex())
+
+    def look(self) -> tuple[KeyInfo, ...]:
+        """Every key in it now. Raises the device's errors."""
+        found: tuple[KeyInfo, ...] = self._device.run_here("find", priority=Priority.BULK)
+        self._lost.difference_update(key.object_id.hex() for key in found)
+        return found
+
+    def hsm(self, priority: Priority) -> Hsm:  # noqa: ARG002 - what is asked of it by name goes before other work
+        """Its calls, each waiting its turn. Raises EnvironmentFault `device-locked`."""
+        return self._device.hsm()
+
+    def failed(self, error: ConsoleError) -> None:
+        self._device.failed(error)
 
     def run(self, method: str, *arguments: Any, priority: Priority = Priority.SIGNING, **named: Any) -> Any:
         return self._device.run_here(method, *arguments, priority=priority, **named)

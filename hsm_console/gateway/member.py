@@ -201,11 +201,6 @@ class Member:
                 mine[wanted.object_id] = key
         return mine
 
-    def require_free(self, row: KeyRow) -> None:
-        """Raises VerificationFailed `device-other-keys` when something stands in the place of this key."""
-        if self.run("find", object_id=bytes.fromhex(row.object_id), priority=Priority.CEREMONY):
-            raise other_keys(self.name, row.label, row.object_id)
-
     def took(self, key: KeyInfo) -> None:
         """A key was copied here and read back."""
         self.keys[key.object_id.hex()] = key

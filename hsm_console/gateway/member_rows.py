@@ -10,6 +10,8 @@ from hsm_console.domain import events as ev
 from hsm_console.domain.events import Operation, Recorded
 from hsm_console.gateway.workspace import DeviceTable
 
+PRIMARY = "primary"
+"""The workspace's own token among the names of devices."""
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 
 
@@ -65,8 +67,10 @@ class Members:
                 conn.execute("DELETE FROM device_member WHERE name=?", (event.name,))
                 conn.execute("DELETE FROM device_key WHERE device=?", (event.name,))
             case ev.OperationSucceeded() if event.operation in (Operation.REPLICATE, Operation.AGREE):
-                row_of_key = (event.device, event.key_id, recorded.seq)
-                conn.execute("INSERT OR REPLACE INTO device_key VALUES (?,?,?)", row_of_key)
+                partner = (event.source or PRIMARY,) if event.operation is Operation.AGREE else ()
+                for name in (event.device, *partner):
+                    row_of_key = (name, event.key_id, recorded.seq)
+                    conn.execute("INSERT OR REPLACE INTO device_key VALUES (?,?,?)", row_of_key)
             case ev.OperationSucceeded() if event.operation is Operation.DESTROY and event.device:
                 conn.execute("DELETE FROM device_key WHERE device=? AND object_id=?", (event.device, event.key_id))
 
@@ -92,6 +96,6 @@ def members(conn: sqlite3.Connection) -> tuple[MemberRow, ...]:
 
 
 def copies(conn: sqlite3.Connection, device: str) -> frozenset[str]:
-    """Hex CKA_IDs of the keys that were copied to this device under a quorum."""
+    """Hex CKA_IDs of the keys that this device got under a quorum: copies, and wrapping keys it agreed on."""
     rows = conn.execute("SELECT object_id FROM device_key WHERE device=?", (device,))
     return frozenset(row[0] for row in rows)

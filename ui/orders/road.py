@@ -233,12 +233,15 @@ class OrderRoad(Road):
 def _choices(found: list[KeyView], fleet: FleetView) -> Choices:
     """What is chosen and not typed, by the names that kinds of order give their parameters."""
     members = [(row.name, row.name) for row in fleet.devices if not row.primary]
+    own = tr("the workspace's own module")
     active = [key for key in found if key.state == "active" and not key.purpose]
     held = [(called(key), key.object_id) for key in active]
     whole = [(tr("every key that may leave and is missing there"), "all")]
     wrapping = [(tr("the newest that both hold"), "")]
     wrapping += [(key.label, key.object_id) for key in active if Usage.WRAP in key.attributes.usages]
-    return {"device": members, "key": whole + held, "under": wrapping}
+    every = [*members, (own, "primary")] if members else []
+    other, giving = [(own, ""), *members], [(tr("whichever holds it"), ""), (own, "primary"), *members]
+    return {"device": every, "with": other, "from": giving, "key": whole + held, "under": wrapping}
 
 
 def check_same(read: Statement, final: Statement) -> None:

@@ -51,6 +51,10 @@ def name(parameter: str) -> str:
         "first": tr("The first of them"),
         "last": tr("The last of them"),
         "device": tr("Module"),
+        "with": tr("With the module"),
+        "from": tr("From the module"),
+        "brought back": tr("Keys brought back"),
+        "held by no device that can give it": tr("No unlocked module can give"),
         "leave": tr("Copies that are left"),
         "destroyed in": tr("Destroyed in"),
         "left in": tr("A copy is left in"),
@@ -80,6 +84,8 @@ def value(parameter: str, text: str, labels: dict[str, str]) -> str:
     if parameter == "usages":
         known = {u.value: usage(u) for u in Usage}
         return texts.names([known.get(part.strip(), part.strip()) for part in text.split(",")])
+    if parameter in ("device", "with", "from") and text == "primary":
+        return tr("the workspace's own module")
     if parameter == "key" and text == "all":
         return tr("every key that may leave and is missing there")
     if text in ("yes", "no"):
@@ -95,7 +101,7 @@ def value(parameter: str, text: str, labels: dict[str, str]) -> str:
 
 def results(found: dict[str, str]) -> list[str]:
     """Names of results in the order in which people read them: how many, then which."""
-    return sorted(found, key=lambda name: (name not in ("made", "copied"), name == "entry"))
+    return sorted(found, key=lambda name: (name not in ("made", "copied", "brought back"), name == "entry"))
 
 
 def values(parameters: dict[str, str], labels: dict[str, str]) -> list[tuple[str, str]]:

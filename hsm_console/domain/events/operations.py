@@ -32,8 +32,9 @@ class OperationIntended(Event, frozen=True, kw_only=True, tag="operation-intende
     key_id: hex CKA_ID of an existing key the operation uses; under: of the wrapping key; input_sha256: digest of what
     is signed, verified, encrypted, decrypted or unwrapped. count: how many keys a batch makes; `label` gives the name
     of each ({n}: its number, the first is `first`); length: octets of RANDOM and DERIVE. device: name of a further
-    device that REPLICATE copies the key to, under the same id, that AGREE makes a wrapping key with, or in
-    which DESTROY destroys its copy (the key itself lives on in the workspace's own token until it is destroyed there).
+    device that REPLICATE copies the key to, under the same id (`primary`: back to the workspace's own token), that
+    AGREE makes a wrapping key with, or in which DESTROY destroys its copy (the key itself lives on in the workspace's
+    own token until it is destroyed there). source: the other device of REPLICATE and AGREE; empty: that token.
     """
 
     operation: Operation
@@ -53,13 +54,14 @@ class OperationIntended(Event, frozen=True, kw_only=True, tag="operation-intende
     length: int = 0
     first: int = 1
     device: str = ""
+    source: str = ""
 
 
 class OperationSucceeded(Event, frozen=True, kw_only=True, tag="operation-succeeded"):
     """intent: sequence number of the intent. spki, signature, certificate: base64. recovered: found after a crash.
 
     index: which key of a batch; last: the intent ends with this entry. custody: where the private key lies.
-    device: name of the further device that did it; empty: the workspace's own token.
+    device: name of the further device that did it; empty: the workspace's own token. source: as in the intent.
     """
 
     intent: int
@@ -81,6 +83,7 @@ class OperationSucceeded(Event, frozen=True, kw_only=True, tag="operation-succee
     last: bool = True
     custody: Custody = Custody.DEVICE
     device: str = ""
+    source: str = ""
 
 
 class OperationFailed(Event, frozen=True, kw_only=True, tag="operation-failed"):

@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 from hsm_console.domain import events as ev
 from hsm_console.domain.errors import ConsoleError
 from hsm_console.domain.events import Draft
-from hsm_console.domain.keys import Custody, KeyInfo
+from hsm_console.domain.keys import Custody, KeyInfo, Usage
 from hsm_console.domain.messages.devices import ClusterKey
 from hsm_console.gateway import member_rows, projections
 from hsm_console.gateway.core import Core
-from hsm_console.gateway.fleet import PRIMARY, Fleet
+from hsm_console.gateway.fleet import Fleet
+from hsm_console.gateway.member_rows import PRIMARY
 from hsm_console.gateway.projections import KeyRow
 from hsm_console.gateway.sessions import Session
-from hsm_console.hsm.pool import Priority
 
 LISTED = 100  # findings of one kind in one entry; an entry of the log has a largest size
 HOW = {
@@ -30,7 +30,10 @@ HOW = {
     "and let the quorum put both into use.",
     "fixed": "It cannot leave its device. Use the maker's own way between devices of one security domain (cloning, a "
     "high-availability group, a backup token), then compare again; or make a key on each device.",
-    "open": "An order “replicate-key” copies it under a wrapping key that both devices hold.",
+    "shared": "Two devices agreed on it, and it is of use to them alone. Where one has lost it, an order "
+    "“share-wrapping-key” lets them agree on a new one.",
+    "open": "An order “replicate-key” copies it under a wrapping key that both devices hold; “heal-device” brings all "
+    "back that a device has lost.",
 }
 
 
@@ -66,7 +69,7 @@ class Comparison:
         seen = {}
         device = self._core.device
         if device.unlocked:
-            found = device.run_here("find", priority=Priority.BULK)  # without it there is nothing to compare with
+            found = self._fleet.primary.look()  # without it there is nothing to compare with
             seen[PRIMARY] = {key.object_id.hex(): key for key in found}
         for member in self._fleet.members:
             if member.unlocked:
@@ -79,7 +82,8 @@ class Comparison:
     def _keys(self, seen: dict[str, dict[str, KeyInfo]]) -> tuple[ClusterKey, ...]:
         with self._core.reading() as conn:
             rows = projections.keys(conn)
-            copied = {name: member_rows.copies(conn, name) for name in seen}
+            every = (PRIMARY, *(member.name for member in self._fleet.members))
+            copied = {name: member_rows.copies(conn, name) for name in every}
         known = {row.object_id for row in rows if row.state == "active"}
         found = [_known_key(row, seen, copied) for row in rows if row.state == "active"]
         strangers: dict[str, list[str]] = {}
@@ -127,9 +131,11 @@ def _known_key(row: KeyRow, seen: dict[str, dict[str, KeyInfo]], copied: dict[st
             different.append(name)
         else:
             missing.append(name)  # a secret key under this id: nothing proves that it is the same
-    how = _how(row)
+    how = _how(row, agreed=any(row.object_id in ids for ids in copied.values()))
     if how == "reserved":
         missing = [name for name in missing if name == PRIMARY]
+    elif how == "shared":
+        missing = [name for name in missing if row.object_id in copied[name]]
     return ClusterKey(
         object_id=row.object_id,
         fingerprint=row.fingerprint if row.spki else "",
@@ -150,12 +156,14 @@ def same(key: KeyInfo, row: KeyRow, *, trusted: bool) -> bool:
     return key.spki == base64.b64decode(row.spki) if key.algorithm.is_pair else trusted
 
 
-def _how(row: KeyRow) -> str:
+def _how(row: KeyRow, *, agreed: bool) -> str:
     if row.purpose:
         return "reserved"
     if row.custody is Custody.SOFTWARE_WRAPPED:
         return "software"
-    return "open" if row.attributes.extractable else "fixed"
+    if row.attributes.extractable:
+        return "open"
+    return "shared" if agreed and Usage.WRAP in row.attributes.usages else "fixed"
 
 
 def _foreign(key: KeyInfo, names: tuple[str, ...]) -> ClusterKey:

@@ -14,14 +14,15 @@ from msgspec.structs import replace
 
 from hsm_console.ceremony import recovery
 from hsm_console.domain import events as ev
-from hsm_console.domain.errors import ConsoleError, EnvironmentFault, Problem
+from hsm_console.domain.errors import ConsoleError, DeviceError, EnvironmentFault, Problem
 from hsm_console.domain.events import Draft, Operation, Recorded
 from hsm_console.domain.keys import Grade, KeyInfo
 from hsm_console.domain.messages import work as msg
 from hsm_console.gateway import member_rows, projections
 from hsm_console.gateway.core import Core
-from hsm_console.gateway.fleet import PRIMARY, Fleet
+from hsm_console.gateway.fleet import Fleet
 from hsm_console.gateway.member import Member
+from hsm_console.gateway.member_rows import PRIMARY
 from hsm_console.gateway.ordering import Job, OrderKind, OrderStopped
 from hsm_console.gateway.services import key_parameters, work_keys
 from hsm_console.gateway.services.key_parameters import refuse
@@ -165,7 +166,11 @@ class Destroying:
         core = self._core
 
         def act(announced: Recorded) -> tuple[ev.OperationSucceeded, None]:
-            core.device.run("destroy", key.object_id)
+            try:
+                core.device.run("destroy", key.object_id)
+            except DeviceError as error:
+                if error.problem.code != "object-missing":  # lost before, or a wrapping key of two others: none is left
+                    raise
             return work_keys.outcome(announced, key), None
 
         try:

@@ -17,9 +17,9 @@ from hsm_console.domain.secret import Secret
 from hsm_console.gateway.app import Call, Route, not_found
 from hsm_console.gateway.core import Core
 from hsm_console.gateway.device_problems import wrong_serial
-from hsm_console.gateway.fleet import PRIMARY, Fleet, Place
+from hsm_console.gateway.fleet import Fleet, Place
 from hsm_console.gateway.member import Member
-from hsm_console.gateway.member_rows import MemberRow
+from hsm_console.gateway.member_rows import PRIMARY, MemberRow
 from hsm_console.gateway.services.comparing import Comparison
 from hsm_console.policy.environment import check_token
 from hsm_console.policy.roles import Action
