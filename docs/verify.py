@@ -1,9 +1,9 @@
 """A second verifier for people who trust nobody: Python's standard library and the command `openssl`, nothing else.
     python3 verify.py audit.db log.vkey [receipt.tlog-proof | token-head.json …]     exit: 0 verified, 1 found something, 2 unreadable
 It shares no code with HSM Console. What is checked, and the words for it, are explained in docs/audit-format.md."""
-import base64, fcntl, functools, hashlib, json, os, pathlib, re, sqlite3, subprocess, sys, tempfile
-unb64 = lambda text: base64.b64decode(text) if base64.b64encode(base64.b64decode(text)).decode() == text else int("no Base64"); found, sha = [], lambda data: hashlib.sha256(data).digest()
-node = lambda left, right: sha(b"\x01" + left + right); say = lambda word, text: found.append((word, text)); tell = lambda text, **all: [say(w.replace("_", "-"), text) for w in all if all[w]]
+import base64, fcntl, functools, hashlib, json, os, pathlib, re, sqlite3, subprocess, sys, tempfile, unicodedata
+unb64 = lambda text: base64.b64decode(text) if base64.b64encode(base64.b64decode(text)).decode() == text else int("no Base64"); found, sha = [], lambda data: hashlib.sha256(data).digest(); node = lambda left, right: sha(b"\x01" + left + right); say = lambda word, text: found.append((word, text)); tell = lambda text, **all: [say(w.replace("_", "-"), text) for w in all if all[w]]
+plain = lambda b, no=re.compile(r'(?<!\\)(?:\\\\)*\\[^\\"]|[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufdd0-\ufdef\ufffe\uffff]'): json.dumps(json.loads(b, parse_float=int, parse_constant=int), sort_keys=True, ensure_ascii=False, separators=(",", ":")) == b.decode() and not no.search(b.decode()) and unicodedata.is_normalized("NFC", b.decode())
 SEALED = {member: of for of, members in {  # what may be sealed, by the classes na-mes, fr-ee text, do-cument digests, fi-le names
     "na": "actor.name user.name person-enrolled.name person-enrolled.certificate seats Quorum approved_by log-on-refused.text device-down.text", "do": "input_sha256 document_sha256",
     "fr": "because statement alert-acknowledged.note expected happened decided time-change-declared.why ceremony-paused.why read-aloud", "fi": "input_name document log-exported.what",
@@ -22,10 +22,10 @@ def good(message, signature, spki=bytes.fromhex("302a300506032b6570032100")):  #
 def open_note(text, where):  # C2SP signed note, timed Ed25519 -> size, root, seconds, key ids of our lines; or None
     try:
         body, _, tail = text.partition("\n\n"); origin, size, root = body.split("\n")[:3]; lines = [(who, unb64(blob)) for who, blob in re.findall(r"^— (\S+) (\S+)$", tail, re.M)]
-        if tail and (len(lines) != tail.count("\n") or len(unb64(root)) != 32): raise ValueError
+        if tail and (len(lines) != tail.count("\n") or tail[-1] != "\n" or len(unb64(root)) != 32) or not re.fullmatch("0|[1-9][0-9]{0,17}", size): raise ValueError
         mine = [(int.from_bytes(blob[4:12], "big"), blob[12:]) for who, blob in lines if (origin, who, blob[:4]) == (name, name, key_id)]
         if not mine: return say("FOREIGN" if tail else "DOWNGRADE", f"{where} is not signed by this log's key")
-        if not all(good(f"cosignature/v1\ntime {seconds}\n{body}\n".encode(), blob) for seconds, blob in mine): raise ValueError
+        if not all(seconds < 1 << 63 and good(f"cosignature/v1\ntime {seconds}\n{body}\n".encode(), blob) for seconds, blob in mine): raise ValueError
         return int(size), unb64(root), mine[-1][0], {blob[:4] for who, blob in lines if who == name}
     except ValueError: say("BAD-SIGNATURE", f"{where} does not verify")
 def open_proof(path):  # C2SP tlog-proof, or the token's head as JSON -> size, root; or None
@@ -41,7 +41,7 @@ def main(file, receipts, live):
     db = sqlite3.connect(f"file:{file}?" + ("mode=ro" if wal else "immutable=1"), uri=True); db.text_factory = bytes; one = lambda what, *keys: db.execute("SELECT " + what, keys).fetchone() or (None, None)
     tile, row = lambda n: one("data FROM tile WHERE level=0 AND n=?", n)[0], lambda d: one("seq,sealed FROM disclosure WHERE digest=?", d)
     if one("count(*) FROM sqlite_master WHERE type='table' AND name IN ('entry','checkpoint')") != (2,): raise ValueError("no log")
-    notes = db.execute("SELECT size, CAST(substr(note, 1, 65536) AS BLOB) FROM checkpoint ORDER BY size").fetchall()
+    notes = db.execute("SELECT size, substr(CAST(note AS BLOB), 1, 65536) FROM checkpoint ORDER BY size").fetchall()
     heads = [head for head in map(open_proof, receipts) if head]; sizes = {size for size, _ in heads + notes}
     t, roots, n, prev, chain, shifted, old, below, claim, cut, files, leaves = [], {}, 0, "", None, False, None, 0, "", {}, {}, []
     steps, told, intents, run, on, owed, signed, kinds, ms, gone, held, policy, keyed, opened, hidden = [], [], {}, None, False, [], 0, set(), 0, {}, 0, set(), False, 0, set()
@@ -52,7 +52,7 @@ def main(file, receipts, live):
         elif seq != n: say("GAP", f"entry {n} is missing"); n, shifted = seq, True
         before, prev = prev, sha(body).hex()
         try:
-            e = json.loads(body); a, x, ms, boot = e["attestation"], e["hsm_console"], e["time"], e["device"]["boot_uid"]; ev, up = x["event"], x["boottime_ms"]; kind = ev["kind"]
+            e = json.loads(body) if n < max(sizes, default=0) or plain(body) else int("no canonical form"); a, x, ms, boot = e["attestation"], e["hsm_console"], e["time"], e["device"]["boot_uid"]; ev, up = x["event"], x["boottime_ms"]; kind = ev["kind"]
             same = old and old[1] == boot; up0, shift = old[2] if same else up, ms - old[0] - (up - old[2] if same else 0) if old else 0; fresh = kind in ("gateway-started", "device-down")
             back, chain = a["prev_event"]["fingerprint"]["value"] if "prev_event" in a else "", chain or a["chain_uid"]; claim, before = (back, back) if before is None else (claim, before)
             rows = [(d, h, *row(d)) for d, h in zip(x.get("_sd", ()), x.get("_sealed", ()), strict=True)]
@@ -89,7 +89,7 @@ def main(file, receipts, live):
     owed = [o for o in owed if o[0] >= signed and (o[2] and not live or old[2] - o[1] > 90000)]
     tell(f"the log as a whole: {n - signed} of {n} entries are not signed, {below} pruned, {len(gone)} values gone", GAP=below and cut.get("below") != below, TRUNCATED=not n,
          CHAIN=below and cut and cut.get("fingerprint") != claim, UNCLEAN=run is not None and not live, UNSIGNED=n and (owed or not signed or n - signed > 256 << live),
-         SEALED=gone or opened and not live or {w[:2] for w in cut.get("sealing", ())} & hidden or one("count(*) FROM disclosure WHERE seq >= ?", below)[0] > held, INTERRUPTED=not live and any(intents.values()))
+         SEALED=gone or opened and not live or {w[:2] for w in cut.get("sealing", ())} & hidden or one("count(*) FROM disclosure WHERE seq >= ? OR seq < 0", below)[0] > held, INTERRUPTED=not live and any(intents.values()))
     line = f"OK entries={n} signed={signed} unsigned_tail={n - signed} receipts={len(heads)}; not checked: tiles, policy"; print("NOT " * bool(found) + line, *map(": ".join, found), sep="\n"); return bool(found)
 try:
     name, key_hex, key = pathlib.Path(sys.argv[2]).read_text().strip().split("+", 2); key = unb64(key)[1:]

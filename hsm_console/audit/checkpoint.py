@@ -151,7 +151,8 @@ def parse_note(text: str) -> SignedNote:
     body, separator, tail = text.partition("\n\n")
     body += "\n"
     fields = body.split("\n")
-    if not separator or len(fields) < 4 or any(not field for field in fields[:3]):
+    whole = bool(separator) and (not tail or tail.endswith("\n"))
+    if not whole or len(fields) < 4 or any(not field for field in fields[:3]):
         _failed("note-unreadable", "the checkpoint is not a signed note of three lines and signatures")
     lines = tail.removesuffix("\n").split("\n") if tail else []
     return SignedNote(_parse_body(fields), body, tuple(_parse_line(line) for line in lines))

@@ -104,7 +104,9 @@ class Database:
 
     def sealed_count(self, start: int) -> int:
         """How many rows of disclosures belong to entry `start` or a later one."""
-        return int(self._conn.execute("SELECT count(*) FROM disclosure WHERE seq >= ?", (start,)).fetchone()[0])
+        return int(
+            self._conn.execute("SELECT count(*) FROM disclosure WHERE seq >= ? OR seq < 0", (start,)).fetchone()[0]
+        )
 
     def newest(self, kinds: Sequence[str], stop: int) -> list[tuple[int, str]]:
         """(entry, kind) of the last entries before `stop` that are of these kinds, in order, as the table of rows has

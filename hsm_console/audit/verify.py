@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from hsm_console.audit import tiles
+from hsm_console.audit import canonical, tiles
 from hsm_console.audit.anchors import Anchor, TokenHead, decode_head
 from hsm_console.audit.anchors_required import KINDS, Required
 from hsm_console.audit.blame import Blame
@@ -28,10 +28,12 @@ from hsm_console.audit.retained import FOLDER, Retained
 from hsm_console.audit.retained import KINDS as RETAINED_KINDS
 from hsm_console.audit.source import Source, open_source
 from hsm_console.audit.vouched import Vouched
+from hsm_console.domain.errors import InputError
 from hsm_console.domain.messages.audit import Finding, VerifyReport
 
 Progress = Callable[[int, int], None]
 _PROGRESS_EVERY = 4096
+_FORMS = 1024  # unsigned entries whose form is looked at
 _LEAF = sha256(b"\x00")  # copied for each leaf hash (RFC 6962 2.1): the body itself is not copied
 _SPECIAL = KINDS | RETAINED_KINDS | SEALING_KINDS
 _TILE = tiles.WIDTH - 1
@@ -110,6 +112,8 @@ class Verifier:
         self.chain_uid: str | None = None
         self.previous = ""
         self._expected = 0
+        self._unsigned = 0
+        self._unread = -1
 
     @property
     def signed(self) -> int:
@@ -136,7 +140,7 @@ class Verifier:
         in_clear = self.in_clear
         for seq, length, body in self._source.entries():
             bridged = False
-            if seq != self._expected or body is None or len(body) > MAX_BYTES:
+            if seq != self._expected or not body or len(body) > MAX_BYTES:
                 bridged, body = self._odd(seq, length, body)  # noqa: PLW2901
             self._expected = seq + 1
             leaf = _LEAF.copy()
@@ -148,7 +152,7 @@ class Verifier:
             previous, self.previous = self.previous, sha256(body).hexdigest()
             try:
                 lean = _decode(body)
-            except (msgspec.DecodeError, UnicodeDecodeError):
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 self._unreadable(seq, body)
             else:
                 link, extension = lean.attestation.prev_event, lean.hsm_console
@@ -161,16 +165,36 @@ class Verifier:
                 if in_clear.watching:
                     in_clear.step(seq, lean, body)
                 step(seq, lean, extension)
-            if edge.size == vouched.next_stop:
-                self._at_size()
+            if edge.size == vouched.next_stop or vouched.next_stop < 0:
+                self._stop(seq, body)
             if self._progress and not seq % _PROGRESS_EVERY:
                 self._progress(seq, total)
 
     # -- one entry --------------------------------------------------------------------------------------
 
     def _unreadable(self, seq: int, body: bytes) -> None:
+        self._unread = seq
         if body:
             self.findings.add(Word.REWRITTEN, f"entry {seq} is not in the form of an entry", seq)
+
+    def _stop(self, seq: int, body: bytes) -> None:
+        """Somebody signed or anchored so many entries; or nobody signed this one."""
+        if self.vouched.next_stop >= 0:
+            self._at_size()
+        elif self._unread != seq:
+            self._form(seq, body)
+
+    def _form(self, seq: int, body: bytes) -> None:
+        """An entry that nobody signed yet: whoever can write the file may have put it there. One that JSON readers
+        read in two ways (a key twice, another order, hidden characters) must be told before it is signed."""
+        self._unsigned += 1
+        if self._unsigned > _FORMS:
+            return  # so long a tail is a finding anyway, and this takes its time
+        try:
+            canonical.check(body)
+        except InputError as fault:
+            why = fault.problem.what.partition(": ")[2].rstrip(".")
+            self.findings.add(Word.REWRITTEN, f"entry {seq} is not in canonical form: {why}", seq)
 
     def _odd(self, seq: int, length: int, body: bytes | None) -> tuple[bool, bytes]:
         """Another number than was expected, or no body. (Whether pruned entries lie before it, the body.)"""
@@ -179,7 +203,7 @@ class Verifier:
             self.blame.gap(self._expected, seq)
         if body is not None and len(body) > MAX_BYTES:
             length, body = len(body), None
-        if body is None:
+        if not body:
             text = f"entry {seq} is {length} bytes of something that this log never writes"
             self.findings.add(Word.REWRITTEN, text, seq)
         return bridged, body or b""
