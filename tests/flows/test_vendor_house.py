@@ -3,8 +3,10 @@ whole ceremony in it. The module is the shim that plays the vendor (tests/vendor
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import importlib.util
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,7 +17,7 @@ import msgspec
 import pytest
 
 from hsm_console.cli.main import main
-from hsm_console.client import device, keys, setup
+from hsm_console.client import audit, device, keys, setup
 from hsm_console.client.transport import GatewayProcess
 from hsm_console.domain.errors import ConsoleError
 from hsm_console.domain.messages.setup import FoundingSpec
@@ -38,12 +40,50 @@ def rules() -> Any:
     return module
 
 
-MORE = ("luna", "azure-dedicated-hsm", "azure-cloud-hsm", "nshield", "utimaco", "securosys", "opencryptoki")
+WITHOUT_AGREEMENT = ("nethsm", "yubihsm")
+MORE = (
+    "luna",
+    "azure-dedicated-hsm",
+    "azure-cloud-hsm",
+    "nshield",
+    "utimaco",
+    "securosys",
+    "opencryptoki",
+    *WITHOUT_AGREEMENT,
+)
 
 
 @pytest.fixture(params=["cloudhsm", *(pytest.param(name, marks=pytest.mark.soak) for name in MORE)])
 def adapter(request: pytest.FixtureRequest) -> str:
     return str(request.param)
+
+
+def enrolled(auditor: Any) -> str:
+    """What the log tells this session of who was enrolled."""
+    return " ".join(row.summary for row in audit.entries(auditor, limit=100).rows if "enrol" in row.summary)
+
+
+@pytest.mark.parametrize("adapter", ["nethsm", pytest.param("yubihsm", marks=pytest.mark.soak)], indirect=True)
+def test_values_sealed_for_an_rsa_key_are_opened_by_the_device_alone(
+    wish: FoundingSpec, house_of: Any, tmp_path: Path
+) -> None:
+    setup.run(msgspec.structs.replace(wish, environment="rehearsal"))
+    wanted = {founder.person.name for founder in wish.people}
+    for _ in range(2):  # the second gateway has nothing but what the first one left
+        with contextlib.ExitStack() as stack:
+            house = house_of(tmp_path / "house", stack.enter_context(GatewayProcess(tmp_path / "house")), stack)
+            auditor, custodian = house.be("alan"), house.be("claude")
+            assert not any(name in enrolled(auditor) for name in wanted)
+            device.unlock(custodian, Secret(wish.pin))
+            assert all(name in enrolled(auditor) for name in wanted)
+            device.lock(custodian)
+            assert not any(name in enrolled(auditor) for name in wanted)
+    with contextlib.closing(sqlite3.connect(tmp_path / "house" / "audit.db")) as conn:
+        text = "".join(map(repr, conn.execute("SELECT * FROM seal_key").fetchall()))
+        versions = {base64.b64decode(row[0])[0] for row in conn.execute("SELECT wrapped FROM data_key")}
+    assert "rsa-oaep-sha1" in text  # SoftHSM under the vendor's rules opens no other hash
+    assert versions == {3}
+    assert main(["audit", "verify", str(tmp_path / "house"), "--vkey", str(tmp_path / "house" / "log.vkey")]) == 0
 
 
 @pytest.fixture
