@@ -259,16 +259,17 @@ static ul decrypt_init(ul session, mechanism *m, ul key) {
     }
     return real->f[DECRYPT_INIT](session, &inner, key);
 }
+static ul said(ul rv, ul instead) { return rv == GENERAL ? instead : rv; } /* SoftHSM says no more than “general” */
 static ul decrypt(ul session, byte *data, ul length, void *out, ul *out_length) {
     ul at = session % 256, rv;
-    if (work[at].m.mechanism != 0x80001087) return real->f[DECRYPT](session, data, length, out, out_length);
+    if (work[at].m.mechanism != 0x80001087) return said(real->f[DECRYPT](session, data, length, out, out_length), 0x40);
     if (length < 28) return 0x41;
     if (!out) { *out_length = length; return 0; } /* SoftHSM wants room for the tag too */
     gcm p = work[at].p;
     p.iv = data; p.iv_length = 12; p.iv_bits = 96;
     mechanism inner = { 0x1087, &p, sizeof p };
     rv = real->f[DECRYPT_INIT](session, &inner, work[at].key);
-    return rv ? rv : real->f[DECRYPT](session, data + 12, length - 12, out, out_length);
+    return rv ? rv : said(real->f[DECRYPT](session, data + 12, length - 12, out, out_length), 0x40);
 }
 
 static ul begin(int function, ul session, mechanism *m, ul key) {
@@ -319,7 +320,7 @@ static ul unwrap(ul session, mechanism *m, ul with, void *data, ul length, attri
     ul rv = is("no-wrap") ? UNSUPPORTED : 0;
     if (rv || (rv = maker()) || (rv = known_mechanism(m, &inner)) || (rv = template_rules(t, n, 1)) || (rv = usage_rules(t, n)))
         return rv;
-    return real->f[UNWRAP](session, &inner, with, data, length, t, n, handle);
+    return said(real->f[UNWRAP](session, &inner, with, data, length, t, n, handle), 0x110);
 }
 static ul derive(ul session, mechanism *m, ul base, attribute *t, ul n, ul *handle) {
     mechanism inner;
