@@ -12,18 +12,21 @@ from __future__ import annotations
 import json
 import re
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 import msgspec
 
-from hsm_console.audit import canonical, store, tiles
+from hsm_console.audit import store, tiles
 from hsm_console.audit.checkpoint import parse_note
-from hsm_console.audit.retention import KEPT
+from hsm_console.audit.restored import Keys, first_kept, pruning, whole
+from hsm_console.audit.retention import KEPT, pruned_leaves
 from hsm_console.audit.source import Row, Source, open_source
+from hsm_console.audit.tile_files import MOST_ENTRIES, index_of, path_of, read_tile, split_entries
 from hsm_console.audit.tree import leaf_hash
 from hsm_console.domain.errors import EnvironmentFault, ExitCode, InputError, Problem, VerificationFailed
+from hsm_console.domain.events import SegmentFile
 from hsm_console.domain.reading import open_regular
 
 _README = """This folder is a copy of the audit log “{origin}” up to entry {last}, as it was signed.
@@ -37,19 +40,35 @@ Entries: {size}. Root: {root}.
 """
 
 _SIZE = re.compile(r"[0-9]{1,18}")
-_WIDTH = re.compile(r"[0-9]{1,3}")
-_GROUP = re.compile(r"[0-9]{3}")
 _MOST_NOTE = 65536
-MOST_ENTRIES = tiles.WIDTH * (2 + canonical.MAX_BYTES)
 
 
-class Exported(msgspec.Struct, frozen=True):
-    """What a bundle holds: the population that its checkpoint proves. root: hex."""
+_NOT_HERE = """
+Not here: the bodies of the entries {first} to {last}. By order of two people they were pruned from the log (entry
+{entry}), and stand in encrypted segments, which the auditor can open. Their hashes are here (tile/0), so the root still
+follows from this folder, and it is verified as above, with no key but the log's public one. The segments:
+
+{segments}
+"""
+
+
+class Pruned(msgspec.Struct, frozen=True, kw_only=True):
+    """Entries whose bodies a bundle lacks. entry: where the log tells of the pruning; segments: who holds them."""
+
+    first: int
+    last: int
+    entry: int
+    segments: tuple[SegmentFile, ...]
+
+
+class Exported(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a bundle holds: the population that its checkpoint proves. root: hex; pruned: what is not in it."""
 
     origin: str
     size: int
     root: str
     checkpoints: int
+    pruned: Pruned | None = None
 
 
 class Bundle:
@@ -77,7 +96,7 @@ class Bundle:
     def _following(self, n: int) -> int | None:
         """The next file of entries behind a missing one."""
         folder = self._folder / "tile" / "entries"
-        found = (_index_of(path.relative_to(folder).parts) for path in folder.rglob("*") if path.is_file())
+        found = (index_of(path.relative_to(folder).parts) for path in folder.rglob("*") if path.is_file())
         return min((index for index in found if index is not None and index > n), default=None)
 
     def tile(self, level: int, n: int) -> bytes | None:
@@ -110,22 +129,30 @@ def _silent(_done: int, _of: int) -> None:
     pass
 
 
-def export(path: Path, out: Path, *, progress: Callable[[int, int], None] = _silent) -> Exported:
+def export(
+    path: Path, out: Path, *, progress: Callable[[int, int], None] = _silent, segments: Keys | None = None
+) -> Exported:
     """Write a bundle of the log at `path` into the new folder `out`, up to its newest checkpoint.
 
-    Raises InputError out-exists, log-unsigned (nothing is signed yet), EnvironmentFault log-missing, log-damaged,
-    disk-full; VerificationFailed log-changed when the entries are not those that were signed.
+    segments: opens the segments that hold what was pruned, so that the bundle is whole. Without them a bundle of a
+    pruned log says what it does not hold; it verifies all the same.
+
+    Raises InputError out-exists, log-unsigned (nothing is signed yet), prune-unsigned, and as `restored.whole`;
+    EnvironmentFault log-missing, log-damaged, disk-full; VerificationFailed log-changed when the entries are not those
+    that were signed, and as `restored.whole`.
     """
     if out.exists() and any(out.iterdir() if out.is_dir() else [out]):
         _refuse("out-exists", f"{out} is there already and not empty.", "Name a new folder.")
-    with open_source(path) as source:
+    with open_source(path) as log, whole(log, segments) as source:
         notes = list(source.checkpoints())
         if not notes:
             _refuse("log-unsigned", "No entry of this log is signed yet.", "Unlock the device, sign, export then.")
         size, newest = notes[-1]
+        below = first_kept(source)
+        pruned = _missing(source, below, size)
         try:
             out.mkdir(parents=True, exist_ok=True)
-            edge = _write_entries(source, out, size, progress)
+            edge = _write_entries(source, out, size, below, progress)
         except OSError as fault:
             raise _cannot_write(out, fault) from fault
         head = parse_note(newest).checkpoint
@@ -136,87 +163,87 @@ def export(path: Path, out: Path, *, progress: Callable[[int, int], None] = _sil
         _write(out / "checkpoint", newest.encode())
         root = head.root.hex()
         readme = _README.format(origin=head.origin, last=size - 1, size=size, root=root)
-        _write(out / "README.txt", readme.encode())
-        done = Exported(head.origin, size, root, len(notes))
+        _write(out / "README.txt", (readme + _not_here(pruned)).encode())
+        done = Exported(head.origin, size, root, len(notes), pruned)
         _write(out / "manifest.json", json.dumps(msgspec.to_builtins(done), indent=2).encode() + b"\n")
     return done
 
 
-def _write_entries(source: Source, out: Path, size: int, progress: Callable[[int, int], None]) -> tiles.Edge:
-    edge, parts = tiles.Edge(), bytearray()
+def _not_here(pruned: Pruned | None) -> str:
+    if pruned is None:
+        return ""
+    lines = [f"    {item.sha256}  {item.file}  (entries {item.first} to {item.last})" for item in pruned.segments]
+    return _NOT_HERE.format(first=pruned.first, last=pruned.last, entry=pruned.entry, segments="\n".join(lines))
+
+
+class _Writer:
+    """Puts entries and tiles into the folder, in order."""
+
+    def __init__(self, out: Path, size: int, progress: Callable[[int, int], None]) -> None:
+        self._out, self._size, self._progress = out, size, progress
+        self._parts, self._held = bytearray(), 0
+        self.edge = tiles.Edge()
+
+    def entry(self, body: bytes) -> None:
+        self._parts += struct.pack(">H", len(body)) + body
+        self._held += 1
+        self._leaf(leaf_hash(body))
+        if self.edge.size % tiles.WIDTH == 0:
+            self._flush(self.edge.size // tiles.WIDTH - 1, tiles.WIDTH)
+            self._progress(self.edge.size, self._size)
+
+    def pruned(self, leaves: Iterable[bytes]) -> None:
+        """Entries that are not here any more: what stands before them is a file that is not full."""
+        self._flush(self.edge.size // tiles.WIDTH, self._held)
+        for leaf in leaves:
+            self._leaf(leaf)
+
+    def end(self) -> None:
+        self._flush(self.edge.size // tiles.WIDTH, self.edge.size % tiles.WIDTH)
+        for level, hashes in enumerate(self.edge.levels):
+            if hashes:
+                n = self.edge.size >> tiles.HEIGHT * (level + 1)
+                _write(path_of(self._out / "tile" / str(level), n, len(hashes)), b"".join(hashes))
+
+    def _leaf(self, leaf: bytes) -> None:
+        for level, n, tile in self.edge.push(leaf):
+            _write(path_of(self._out / "tile" / str(level), n), tile)
+
+    def _flush(self, n: int, width: int) -> None:
+        if self._parts:
+            _write(path_of(self._out / "tile" / "entries", n, width), bytes(self._parts))
+        self._parts.clear()
+        self._held = 0
+
+
+def _write_entries(
+    source: Source, out: Path, size: int, below: int, progress: Callable[[int, int], None]
+) -> tiles.Edge:
+    """below: the first entry behind those that were pruned and are not given back."""
+    writer = _Writer(out, size, progress)
     for seq, _, body in source.entries():
         if seq >= size:
             break
-        if seq > edge.size == KEPT and source.tile(0, 0) is not None:
-            _refuse(
-                "log-pruned",
-                f"Entries {edge.size} to {seq - 1} were pruned, and a bundle holds all entries.",
-                "Hand out audit.db together with the segments that hold them.",
-            )
-        data = body or b""
-        parts += struct.pack(">H", len(data)) + data
-        for level, n, tile in edge.push(leaf_hash(data)):
-            _write(_tile_path(out / "tile" / str(level), n), tile)
-        if edge.size % tiles.WIDTH == 0:
-            _write(_tile_path(out / "tile" / "entries", edge.size // tiles.WIDTH - 1), bytes(parts))
-            parts.clear()
-            progress(edge.size, size)
-    if parts:
-        _write(_tile_path(out / "tile" / "entries", edge.size // tiles.WIDTH, edge.size % tiles.WIDTH), bytes(parts))
-    for level, hashes in enumerate(edge.levels):
-        if hashes:
-            n = edge.size >> tiles.HEIGHT * (level + 1)
-            _write(_tile_path(out / "tile" / str(level), n, len(hashes)), b"".join(hashes))
-    return edge
+        if seq == below and writer.edge.size == KEPT < below:
+            writer.pruned(pruned_leaves(source, KEPT, below))
+        writer.entry(body or b"")
+    writer.end()
+    return writer.edge
 
 
-def tile_path(n: int, width: int = tiles.WIDTH) -> str:
-    """C2SP: index 1234067 is x001/x234/067, and .p/W behind it when the tile is not full."""
-    groups = [f"{n % 1000:03d}"]
-    while n >= 1000:
-        n //= 1000
-        groups.insert(0, f"x{n % 1000:03d}")
-    return "/".join(groups) + ("" if width == tiles.WIDTH else f".p/{width}")
-
-
-def _tile_path(folder: Path, n: int, width: int = tiles.WIDTH) -> Path:
-    return folder / tile_path(n, width)
-
-
-def read_tile(folder: Path, n: int, most: int = tiles.TILE_BYTES) -> bytes | None:
-    """A full tile, else the widest partial one; no more of it than `most` bytes and one, which no tile has.
-
-    Raises EnvironmentFault log-unreadable.
-    """
-    path = _tile_path(folder, n)
-    with store.told(path, store.unreadable):
-        if not path.exists():
-            partial = path.with_name(path.name + ".p")
-            widths = sorted(int(item.name) for item in partial.glob("*") if _WIDTH.fullmatch(item.name))
-            if not widths:
-                return None
-            path = partial / str(widths[-1])
-        with open_regular(path) as file:
-            return file.read(most + 1)
-
-
-def _index_of(parts: Sequence[str]) -> int | None:
-    """The index in a tile's path: x001/x234/067, or x001/x234/067.p/8; None for another file."""
-    groups = parts[:-1] if len(parts) > 1 and parts[-2].endswith(".p") else parts
-    digits = [group.removeprefix("x").removesuffix(".p") for group in groups]
-    return int("".join(digits)) if all(_GROUP.fullmatch(group) for group in digits) else None
-
-
-def split_entries(data: bytes, n: int) -> Iterator[Row]:
-    seq, at = n * tiles.WIDTH, 0
-    while at < len(data):
-        length = int.from_bytes(data[at : at + 2], "big")
-        body = data[at + 2 : at + 2 + length]
-        if len(body) != length or at + 2 > len(data) or seq == (n + 1) * tiles.WIDTH:
-            yield seq, length, None
-            return
-        yield seq, length, body
-        seq, at = seq + 1, at + 2 + length
+def _missing(source: Source, below: int, size: int) -> Pruned | None:
+    """What the bundle says of entries that it does not hold. Raises InputError `prune-unsigned`, and as `pruning`."""
+    if below <= KEPT:
+        return None
+    order, entry = pruning(source, below)
+    if entry >= size:
+        _refuse(
+            "prune-unsigned",
+            f"Entry {entry}, which tells of the pruning, is not signed yet: a bundle would end before it.",
+            "Unlock the device, so that the log is signed, and export then.",
+        )
+    held = tuple(item for item in order.segments if item.first < below)
+    return Pruned(first=KEPT, last=below - 1, entry=entry, segments=held)
 
 
 def _text(path: Path) -> str:

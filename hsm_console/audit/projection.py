@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Protocol
 
 from hsm_console.audit import kinds, ocsf, words
+from hsm_console.audit.restored import Keys, whole
+from hsm_console.audit.source import Database, Source
 from hsm_console.audit.store import WriterLock, connect_writer, told
 from hsm_console.domain.errors import ExitCode, InputError, Problem
 from hsm_console.domain.events import Recorded
@@ -94,14 +96,20 @@ def fold(conn: sqlite3.Connection, projection: Projection, entries: Iterable[byt
         projection.apply(conn, ocsf.decode(body))
 
 
-def rebuild(path: Path, projections: Sequence[Projection]) -> dict[str, str]:
-    """Fold the log anew; name → `identical` or `replaced`. Needs the writer's lock (log-in-use otherwise)."""
+def rebuild(path: Path, projections: Sequence[Projection], segments: Keys | None = None) -> dict[str, str]:
+    """Fold the log anew; name → `identical` or `replaced`. Needs the writer's lock (log-in-use otherwise).
+
+    segments: opens those that hold what was pruned. Raises InputError `log-pruned` where it is needed and not given,
+    and as `restored.whole`; nothing is changed then.
+    """
     lock = WriterLock(path)
     lock.take()
     try:
         with contextlib.closing(connect_writer(path)) as conn, told(path):
-            _require_whole(conn)
-            return {item.name: _rebuild_one(conn, item) for item in [EntryRows(), *projections]}
+            if segments is None:
+                _require_whole(conn)
+            with whole(Database(conn, path, live=True), segments) as source:
+                return {item.name: _rebuild_one(conn, item, source) for item in [EntryRows(), *projections]}
     finally:
         lock.release()
 
@@ -115,19 +123,19 @@ def _require_whole(conn: sqlite3.Connection) -> None:
                 code="log-pruned",
                 what=f"{size - count} entries were pruned from this log; its tables cannot be made from what is left.",
                 key_state="Nothing was changed.",
-                todo="Keep the tables as they are. Where they are lost, bring audit.db back from the backup.",
+                todo="Give the auditor's identity, which opens the segments: “hsm-console rebuild … --identity FILE”.",
                 contact="the auditor",
                 exit_code=ExitCode.USAGE,
             )
         )
 
 
-def _rebuild_one(conn: sqlite3.Connection, projection: Projection) -> str:
-    size = conn.execute("SELECT coalesce(max(seq) + 1, 0) FROM entry").fetchone()[0]
+def _rebuild_one(conn: sqlite3.Connection, projection: Projection, source: Source) -> str:
+    size = source.count()
     with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as fresh:
         fresh.execute("BEGIN")
         projection.create(fresh)
-        fold(fresh, projection, bodies(conn, 0, size))
+        fold(fresh, projection, (body or b"" for _, _, body in source.entries()))
         fresh.execute("COMMIT")
         tables = [name for (name,) in fresh.execute("SELECT name FROM sqlite_master WHERE type='table'")]
         if all(digest(fresh, name) == digest(conn, name) for name in tables):

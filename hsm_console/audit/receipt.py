@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import base64
 import re
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
 
 from hsm_console.audit import cose, ocsf
 from hsm_console.audit.anchors import Anchor
 from hsm_console.audit.checkpoint import Checkpoint, Vkey, parse_note, strict_b64, verify_note
-from hsm_console.audit.log import AuditLog
 from hsm_console.audit.tree import leaf_hash, verify_inclusion
 from hsm_console.crypto import base45
 from hsm_console.domain.errors import (
@@ -28,6 +27,9 @@ from hsm_console.domain.errors import (
 )
 from hsm_console.domain.events import Recorded
 from hsm_console.paper import qr
+
+if TYPE_CHECKING:
+    from hsm_console.audit.log import AuditLog
 
 MAGIC = "c2sp.org/tlog-proof@v1"
 QR_PREFIX = "HSM1:"

@@ -24,10 +24,10 @@ from pathlib import Path
 import msgspec
 
 from hsm_console.audit import receipt, tiles
-from hsm_console.audit.bundle import tile_path
 from hsm_console.audit.checkpoint import parse_note
 from hsm_console.audit.source import Source, open_source
 from hsm_console.audit.store import sync_folder
+from hsm_console.audit.tile_files import tile_path
 from hsm_console.audit.tree import inclusion_proof, leaf_hash, subtree
 from hsm_console.domain.errors import EnvironmentFault, ExitCode, InputError, Problem, VerificationFailed
 from hsm_console.domain.events import LogRotated

@@ -10,13 +10,13 @@ from pathlib import Path
 import msgspec
 
 from hsm_console.audit import receipt, segment, tiles
-from hsm_console.audit.bundle import MOST_ENTRIES, read_tile, split_entries
 from hsm_console.audit.checkpoint import Vkey, verify_note
 from hsm_console.audit.findings import Findings, Word
 from hsm_console.audit.in_clear import KINDS as SEALING_KINDS
 from hsm_console.audit.in_clear import InClear
 from hsm_console.audit.lean import decoder as lean_entries
 from hsm_console.audit.receipt import Receipt
+from hsm_console.audit.tile_files import MOST_ENTRIES, read_tile, split_entries
 from hsm_console.audit.tree import leaf_hash, perfect_root, subtree
 from hsm_console.domain.errors import VerificationFailed
 from hsm_console.domain.messages.audit import VerifyReport

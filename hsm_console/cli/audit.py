@@ -18,6 +18,7 @@ from hsm_console.audit.anchors import Anchor
 from hsm_console.audit.checkpoint import Vkey, parse_vkey
 from hsm_console.audit.disclosure import read_file
 from hsm_console.audit.receipt import anchor
+from hsm_console.audit.restored import Keys
 from hsm_console.audit.retained import FOLDER
 from hsm_console.audit.source import open_source, whole
 from hsm_console.audit.verify import verify_workspace
@@ -43,6 +44,12 @@ def register(subparsers: Subparsers) -> None:
         choices=(_TILES, *siem_export.FORMS),
         default=_TILES,
         help=f"{_TILES} (default): bundle with proof; the others: copies for log collectors, or tables for SQL",
+    )
+    export.add_argument(
+        "--segments", type=Path, metavar="DIR", help="segments of pruned entries (default: beside the log)"
+    )
+    export.add_argument(
+        "--identity", type=Path, metavar="FILE", help="age identity that opens them: a bundle of all entries"
     )
     _report_arguments(
         verbs.add_parser("report", help="which entries answer which clause of a standard, for an assessor")
@@ -258,12 +265,18 @@ def _export_copy(args: argparse.Namespace) -> int:
 def _export(args: argparse.Namespace) -> int:
     if args.format != _TILES:
         return _export_copy(args)
-    done = bundle.export(args.log, args.out)
+    keys = None
+    if args.identity:
+        beside = (args.log if args.log.is_dir() else args.log.parent) / FOLDER
+        keys = Keys.read(args.segments or beside, args.identity)
+    done = bundle.export(args.log, args.out, segments=keys)
     if args.json:
         print(msgspec.json.encode(done).decode())
     else:
         print(f"Exported {done.size} entries of “{done.origin}” with {done.checkpoints} checkpoints to {args.out}.")
         print(f"Root: {done.root}")
+        if done.pruned:
+            print(f"Not in it: entries {done.pruned.first} to {done.pruned.last}, which were pruned; see README.txt.")
     return ExitCode.OK
 
 

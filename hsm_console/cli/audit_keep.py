@@ -16,7 +16,8 @@ import msgspec
 
 from hsm_console.audit import segment, segment_check
 from hsm_console.audit.checkpoint import Vkey
-from hsm_console.cli.terminal import Secrets, given, logged_in, text_of, usage
+from hsm_console.audit.restored import read_identity
+from hsm_console.cli.terminal import Secrets, logged_in, text_of, usage
 from hsm_console.client import anchors, audit, orders
 from hsm_console.client.session import Session
 from hsm_console.crypto.files import write_durably
@@ -158,15 +159,8 @@ def verify(path: Path, vkey: Vkey, identity: str | None) -> VerifyReport:
             )
         )
     with tempfile.TemporaryDirectory(prefix="hsm-console-segment-") as folder:
-        segment.unpack(path, _identity(Path(identity)), Path(folder) / "segment")
+        segment.unpack(path, read_identity(Path(identity)), Path(folder) / "segment")
         return segment_check.verify_segment(Path(folder) / "segment", vkey)
-
-
-def _identity(path: Path) -> str:
-    try:
-        return _line(given(path).decode(), "AGE-SECRET-KEY-")
-    except UnicodeDecodeError as fault:
-        raise usage("identity-unusable", f"{path} cannot be read as an age identity.") from fault
 
 
 def _line(text: str, start: str) -> str:

@@ -157,6 +157,13 @@ def test_the_gateway_starts_and_stands_on_a_pruned_log(house: Any, key: tuple[st
     told = run("rebuild", str(house.workspace))
     assert told.returncode == 2
     assert "pruned" in told.stderr
+    told = run("rebuild", str(house.workspace), "--identity", str(key[1]))
+    assert (told.returncode, {line.split(": ")[1] for line in told.stdout.splitlines()}) == (0, {"identical"})
+    out = house.workspace.parent / "bundle"
+    told = run("audit", "export", str(house.workspace), "--out", str(out))
+    assert "Not in it: entries 2 to 255" in told.stdout
+    told = run("audit", "verify", str(out), "--vkey", str(house.workspace / "log.vkey"))
+    assert (told.returncode, told.stdout.split()[0]) == (0, "OK")
 
 
 def test_nothing_is_pruned_before_its_time(house: Any, key: tuple[str, Path], tmp_path: Path) -> None:

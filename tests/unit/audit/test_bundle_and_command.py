@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from hsm_console.audit import bundle, receipt
+from hsm_console.audit import bundle, receipt, tile_files
 from hsm_console.audit.anchors import encode_head
 from hsm_console.audit.checkpoint import parse_note
 from hsm_console.audit.verify import verify_workspace
@@ -57,8 +57,8 @@ def test_a_bundle_holds_what_the_checkpoint_proves(workspace, exported, vkey):
 
 
 def test_large_tile_numbers_are_split_as_c2sp_says(tmp_path):
-    assert bundle._tile_path(tmp_path, 1_234_067) == tmp_path / "x001" / "x234" / "067"
-    assert bundle._tile_path(tmp_path, 5, 17) == tmp_path / "005.p" / "17"
+    assert tile_files.path_of(tmp_path, 1_234_067) == tmp_path / "x001" / "x234" / "067"
+    assert tile_files.path_of(tmp_path, 5, 17) == tmp_path / "005.p" / "17"
 
 
 def test_attacks_on_a_bundle(exported, vkey, tmp_path):
