@@ -57,6 +57,7 @@ from hsm_console.gateway.services.reporting import Reporting
 from hsm_console.gateway.services.retaining import Retaining
 from hsm_console.gateway.services.rootsheets import RootSheets
 from hsm_console.gateway.services.scripts import Scripts
+from hsm_console.gateway.services.sheet_day import SheetDay
 from hsm_console.gateway.services.standing import Standing
 from hsm_console.gateway.services.witnessing import Witnessing
 from hsm_console.gateway.services.work import Work
@@ -276,6 +277,10 @@ def _serve(core: Core, run: Path, listen: str) -> Gateway:
     watch = Watch(core, sound=standing.sound)
     core.notices.append(watch.problems)
     alerts, own_log = Alerts(core, watch), DeviceLog(core)
+    sheets = RootSheets(core)
+    sheet_day = SheetDay(core, sheets)
+    standing.sheet = sheet_day.state
+    core.notices.append(sheet_day.problems)
     fleet = Fleet(core)
     copying = Replicating(core, fleet)
     for kind in (*Retaining(core).kinds(), *copying.kinds()):
@@ -294,7 +299,7 @@ def _serve(core: Core, run: Path, listen: str) -> Gateway:
     core.device.recover = after_unlock
     routes = table(access, ceremonies, evidence, Scripts(evidence), Keys(core), people, auditing)
     routes += reporting.routes() + orders.routes() + Disclosing(core).routes() + alerts.routes()
-    routes += standing.routes() + witnessing.routes() + RootSheets(core).routes()
+    routes += standing.routes() + witnessing.routes() + sheets.routes()
     routes += Devices(core, fleet, on_unlock=copying.settle).routes()
     routes += Work(core).routes() + own_log.routes()
     for kind in (*KeyOrders(core).kinds(), Destroying(core, fleet, copying.settle).kind()):
@@ -321,9 +326,11 @@ def _serve(core: Core, run: Path, listen: str) -> Gateway:
     )
     core.sessions.drop = server.drop
     evidence.complete_all()
-    gateway = Gateway(core, server, (orders.close, auditing.close, reporting.close, standing.close, fleet.close), run)
+    gateway = Gateway(
+        core, server, (orders.close, auditing.close, reporting.close, sheet_day.close, standing.close, fleet.close), run
+    )
     gateway.starting, gateway.orders = (watch.begin, standing.record, orders.settle, fleet.start), orders
-    gateway.ticking += (standing.tick, fleet.tick, core.seals.tick, watch.tick, own_log.tick)
+    gateway.ticking += (standing.tick, fleet.tick, core.seals.tick, watch.tick, own_log.tick, sheet_day.tick)
     gateway.ending += (own_log.quietly, watch.close)
     return gateway
 

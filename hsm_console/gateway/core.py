@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from cryptography import x509
+from msgspec.structs import replace
 
 from hsm_console.audit.checkpoint import Vkey
 from hsm_console.audit.log import AuditLog
@@ -100,11 +101,14 @@ class Core:
         return Authority(self.authority, private_key(self.device.hsm(), key_info(row)))
 
 
-def placed(draft: Draft, session: Session) -> Draft:
-    """The draft with the connection's address, where it has none."""
-    from msgspec.structs import replace
+def placed(draft: Draft, session: Session | None) -> Draft:
+    """The draft with the connection's address, where it has none. session None: the gateway acts by itself."""
+    return draft if draft.src or draft.actor is None or session is None else replace(draft, src=session.source)
 
-    return draft if draft.src or draft.actor is None else replace(draft, src=session.source)
+
+def acting(draft: Draft, session: Session | None) -> Draft:
+    """The draft as an act of this person, from where she is; session None: the gateway acts by itself."""
+    return draft if session is None else placed(replace(draft, actor=session.actor), session)
 
 
 def key_info(row: KeyRow) -> KeyInfo:

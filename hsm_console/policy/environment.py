@@ -50,7 +50,8 @@ class LogRules(_Table, frozen=True, kw_only=True):
     """When checkpoints are signed, and the anchors outside the database that must exist (AUDIT 4 and 5).
 
     confidential: values that are sealed (AUDIT 2); none: the log holds them as they are. standards: whose terms of
-    keeping hold here besides `retention_months`, the longest counts. segment_entries: a multiple of 256.
+    keeping hold here besides `retention_months`, the longest counts. segment_entries: a multiple of 256. root_sheet
+    `daily`: the gateway signs each day's root with ML-DSA by itself; `on-request`: when somebody asks.
     """
 
     checkpoint_entries: int = 256
@@ -60,6 +61,7 @@ class LogRules(_Table, frozen=True, kw_only=True):
     standards: tuple[Standard, ...] = ()
     segment_entries: int = 65_536
     retention_months: int = 12
+    root_sheet: Literal["on-request", "daily"] = "on-request"
 
 
 class PassphraseRules(_Table, frozen=True, kw_only=True):

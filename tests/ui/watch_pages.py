@@ -26,6 +26,7 @@ from hsm_console.domain.messages.anchors import (
     CheckView,
     CosignatureView,
     LogStatus,
+    SheetDue,
     SheetView,
     WitnessHead,
 )
@@ -156,6 +157,7 @@ STATUS = LogStatus(
         AnchorView(kind="receipt", required=True, size=1_102),
         AnchorView(kind="witness", required=True, problem="the policy requires a witness, and none cosigned a head"),
     ),
+    sheet=SheetDue(by_itself=True, last_day="2026-11-23", due=True, next_ms=s.NOW, locked=True),
 )
 SHEETS = [
     SheetView(entry=1_180, day="2026-11-23", size=1_179, root=s.FINGERPRINT, key="k", software=True, note="n",

@@ -73,8 +73,11 @@ class KeptPage(Page):
         return inner
 
     def _sheets_card(self) -> None:
-        said = tr("At the end of a day its root is signed with ML-DSA; older receipts are tied to the printed sheet.")
-        self._sheets = self._card(tr("Root sheets"), said)
+        said = tr("Once a day the log's root is signed with ML-DSA; older receipts are tied to the printed sheet.")
+        self._due = self._card(tr("Root sheets"), said)
+        self._sheets = QVBoxLayout()
+        self._sheets.setSpacing(engine().px(8))
+        self._last.addLayout(self._sheets)
         self.sign_sheet = BusyButton(tr("&Sign the root of today"))
         self.sign_sheet.pressed.connect(self._sign)
         self._last.addLayout(row(self.sign_sheet))
@@ -135,6 +138,10 @@ class KeptPage(Page):
         for one in found.anchors:
             if one.required or one.size >= 0:
                 self._stand.addLayout(_anchor(one))
+        clear(self._due)
+        if found.sheet is not None:
+            words, icon, colour = checked_words.sheet(found.sheet)
+            self._due.addLayout(marked(icon, colour, label(words)))
 
     def show_sheets(self, found: list[SheetView]) -> None:
         self.sign_sheet.stop()

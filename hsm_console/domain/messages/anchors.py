@@ -92,6 +92,21 @@ class AnchorView(msgspec.Struct, frozen=True, kw_only=True):
     problem: str = ""
 
 
+class SheetDue(msgspec.Struct, frozen=True, kw_only=True):
+    """The day's root sheet. by_itself: policy asks for one a day; last_day: like 2026-11-25, empty: none yet.
+
+    due: today's is not made yet; next_ms: when the next day begins; locked: it waits for the module to be unlocked;
+    problem: why the last try failed.
+    """
+
+    by_itself: bool
+    last_day: str
+    due: bool
+    next_ms: int
+    locked: bool
+    problem: str = ""
+
+
 class LogStatus(msgspec.Struct, frozen=True, kw_only=True):
     """GET /v1/audit/status."""
 
@@ -100,3 +115,4 @@ class LogStatus(msgspec.Struct, frozen=True, kw_only=True):
     startup: CheckView
     background: CheckView
     anchors: tuple[AnchorView, ...]
+    sheet: SheetDue | None = None

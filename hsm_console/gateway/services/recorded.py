@@ -11,7 +11,7 @@ import msgspec
 from hsm_console.domain import events as ev
 from hsm_console.domain.errors import ConsoleError
 from hsm_console.domain.events import Draft, Recorded
-from hsm_console.gateway.core import Core, placed
+from hsm_console.gateway.core import Core, acting
 from hsm_console.gateway.device import DOWN
 from hsm_console.gateway.sessions import Session
 
@@ -23,7 +23,7 @@ Expect = Callable[[sqlite3.Connection], None]
 
 def perform(
     core: Core,
-    session: Session,
+    session: Session | None,
     intent: ev.OperationIntended,
     act: Act[T],
     *,
@@ -34,13 +34,14 @@ def perform(
 ) -> tuple[Recorded, T]:
     """Announce, act, record. Returns the outcome's entry and what `act` made. expect: looked at with the intent.
 
-    on_device: the act needs the device; critical: its outcome is signed at once.
+    session None: policy asks the gateway for it, not a person. on_device: the act needs the device; critical: its
+    outcome is signed at once.
 
     Raises what `act` raises: then the failure is recorded first. When the device is gone the intent stays open: what
     became of it is found out at the next unlock, never guessed here.
     """
-    draft = Draft(event=intent, actor=session.actor, correlation=correlation)
-    (announced,) = core.log.append([placed(draft, session)], expect=expect)
+    draft = Draft(event=intent, correlation=correlation)
+    (announced,) = core.log.append([acting(draft, session)], expect=expect)
     core.device.served_by()  # what an earlier call of this thread left
     try:
         event, made = act(announced)
@@ -58,11 +59,11 @@ def perform(
 
 
 def conclude(
-    core: Core, session: Session, announced: Recorded, event: ev.AnyEvent, *, critical: bool = False
+    core: Core, session: Session | None, announced: Recorded, event: ev.AnyEvent, *, critical: bool = False
 ) -> Recorded:
     """Record how an announced operation ended, or one part of it."""
-    draft = Draft(event=event, actor=session.actor, correlation=announced.correlation, critical=critical)
-    (recorded,) = core.log.append([placed(draft, session)])
+    draft = Draft(event=event, correlation=announced.correlation, critical=critical)
+    (recorded,) = core.log.append([acting(draft, session)])
     return recorded
 
 

@@ -1,4 +1,4 @@
-"""Root sheets: at the end of a day its root is signed with ML-DSA, and a sheet is made that ties older receipts to it.
+"""Root sheets: each day the log's root is signed with ML-DSA, and a sheet is made that ties older receipts to it.
 
 The key is one of the token where the token has ML-DSA, else a software key that the token keeps wrapped; the sheet says
 which. It is made the first time a sheet is asked for. Files lie in the workspace's folder `root-sheets`.
@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from hsm_console.domain.keys import Algorithm, Custody, Grade, KeySpec, SignMech
 from hsm_console.domain.messages.anchors import SheetView
 from hsm_console.gateway import projections
 from hsm_console.gateway.app import Call, Raw, Route, not_found
-from hsm_console.gateway.core import Core
+from hsm_console.gateway.core import Core, acting
 from hsm_console.gateway.projections import KeyRow, pruned_below
 from hsm_console.gateway.services import second
 from hsm_console.gateway.services.recorded import perform
@@ -47,6 +48,7 @@ class RootSheets:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._lock = threading.Lock()
+        self._newest = (-1, "")
         self._folder = core.home.directory / FOLDER
 
     def routes(self) -> tuple[Route, ...]:
@@ -64,8 +66,19 @@ class RootSheets:
 
     def sign(self, call: Call) -> SheetView:
         """Sign the newest root with ML-DSA, and make the sheet"""
-        core, session = self._core, call.session
+        recorded = self.make(call.session)
+        assert recorded is not None  # noqa: S101 - nothing was asked before
+        return self._view(recorded)
+
+    def make(self, session: Session | None, *, only_if: Callable[[], bool] = lambda: True) -> Recorded | None:
+        """Sign and make the sheet; session None: the gateway by itself. only_if: asked when nobody else makes one.
+
+        Raises EnvironmentFault `root-key-unsupported`, the device's errors.
+        """
+        core = self._core
         with self._lock, core.device.working("signing the day's root"):
+            if not only_if():
+                return None
             row, made = self._key(session)
             note = core.log.checkpoint()
             head = cp.parse_note(note).checkpoint
@@ -83,10 +96,20 @@ class RootSheets:
                 key=vkey.key_id.hex(),
                 note=note,
             )
-            draft = Draft(event=event, actor=session.actor, src=session.source, critical=True)
-            (recorded,) = core.log.append([draft])
+            (recorded,) = core.log.append([acting(Draft(event=event, critical=True), session)])
             self._write(recorded)
-        return self._view(recorded)
+        return recorded
+
+    def newest_day(self) -> str:
+        """Day of the newest sheet, like 2026-11-25; empty: there is none yet."""
+        with self._core.reading() as conn:
+            query = "SELECT max(seq) FROM entry_row WHERE kind = 'root-signed' AND seq >= ?"
+            seq = conn.execute(query, (pruned_below(conn),)).fetchone()[0]
+        if seq is None:
+            return ""
+        if self._newest[0] != seq:
+            self._newest = (seq, getattr(self._core.log.read(seq).event, "day", ""))
+        return self._newest[1]
 
     def file(self, call: Call) -> Raw:
         """One sheet as PDF or text, or the key that verifies it"""
@@ -101,7 +124,7 @@ class RootSheets:
 
     # -- the key --------------------------------------------------------------------------------------------
 
-    def _key(self, session: Session) -> tuple[KeyRow, ev.RootKeyMade]:
+    def _key(self, session: Session | None) -> tuple[KeyRow, ev.RootKeyMade]:
         """The key in force; made, announced and recorded when there is none. Raises EnvironmentFault
         `root-key-unsupported`."""
         told = [item.event for item in self._told("root-key-made") if isinstance(item.event, ev.RootKeyMade)]
@@ -111,7 +134,7 @@ class RootSheets:
             return row, told[-1]
         return self._make_key(session)
 
-    def _make_key(self, session: Session) -> tuple[KeyRow, ev.RootKeyMade]:
+    def _make_key(self, session: Session | None) -> tuple[KeyRow, ev.RootKeyMade]:
         core, info = self._core, self._core.device.info
         known = (*info.algorithms, *info.software_algorithms) if info else ()
         if Algorithm.ML_DSA_44 not in known:
@@ -150,10 +173,10 @@ class RootSheets:
             software=row.custody is Custody.SOFTWARE_WRAPPED,
             key_id=key_id,
         )
-        core.append(session, [Draft(event=event, actor=session.actor, critical=True)])
+        core.log.append([acting(Draft(event=event, critical=True), session)])
         return row, event
 
-    def _sign(self, session: Session, row: KeyRow, message: bytes) -> bytes:
+    def _sign(self, session: Session | None, row: KeyRow, message: bytes) -> bytes:
         intent = ev.OperationIntended(
             operation=Operation.SIGN,
             algorithm=Algorithm.ML_DSA_44,

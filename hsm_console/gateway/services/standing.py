@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
 from msgspec.structs import replace
 
@@ -22,7 +23,7 @@ from hsm_console.audit.startup_round import Place, Round
 from hsm_console.domain import events as ev
 from hsm_console.domain.errors import ConsoleError, ExitCode, Problem
 from hsm_console.domain.events import Draft
-from hsm_console.domain.messages.anchors import AnchorView, CheckView, LogStatus
+from hsm_console.domain.messages.anchors import AnchorView, CheckView, LogStatus, SheetDue
 from hsm_console.domain.messages.audit import Finding
 from hsm_console.gateway.app import Call, Route
 from hsm_console.gateway.core import Core
@@ -51,6 +52,7 @@ class Standing:
         self._startup = CheckView(state="none")
         self._round = CheckView(state="none")
         self._checked: Checked | None = None
+        self.sheet: Callable[[], SheetDue] | None = None
 
     def routes(self) -> tuple[Route, ...]:
         """What this service answers to."""
@@ -191,6 +193,7 @@ class Standing:
             startup=self._startup,
             background=self._round,
             anchors=tuple(self._anchor(kind, missing) for kind in ("token", "receipt", "witness", "device-log", "tpm")),
+            sheet=self.sheet() if self.sheet else None,
         )
 
     def _anchor(self, kind: str, missing: list[str]) -> AnchorView:

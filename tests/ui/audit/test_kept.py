@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from places import Gateway, settle
 
 from hsm_console.domain.errors import Problem
-from hsm_console.domain.messages.anchors import AnchorView, CheckView, CosignatureView, LogStatus, SheetView
+from hsm_console.domain.messages.anchors import AnchorView, CheckView, CosignatureView, LogStatus, SheetDue, SheetView
 from ui.audit.kept import KeptPage
 from ui.widgets.basics import QLabel
 
@@ -131,3 +132,24 @@ def test_the_road_leads_through_every_room(qtbot: Any, theme: Any, calls: Any, g
     assert [type(page).__name__ for page in shown] == [
         "AuditPage", "AlertsPage", "RulesPage", "OwnLogPage", "ReportsPage", "CheckReceiptPage", "KeptPage",
         "AuditPage"]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("due", "said"),
+    [
+        (SheetDue(by_itself=False, last_day="", due=False, next_ms=0, locked=True), "does not ask for one a day"),
+        (
+            SheetDue(by_itself=True, last_day="2026-11-25", due=False, next_ms=0, locked=False),
+            "the next is due on 1970",
+        ),
+        (
+            SheetDue(by_itself=True, last_day="2026-11-24", due=True, next_ms=0, locked=True),
+            "The last is of 2026-11-24.",
+        ),
+        (SheetDue(by_itself=True, last_day="", due=True, next_ms=0, locked=False), "being signed by itself"),
+        (SheetDue(by_itself=True, last_day="", due=True, next_ms=0, locked=False, problem="No disk."), "No disk."),
+    ],
+)
+def test_it_tells_when_the_days_sheet_is_due(page: KeptPage, due: SheetDue, said: str) -> None:
+    page.show_status(replace(STATUS, sheet=due))
+    assert said in " ".join(texts(page))
