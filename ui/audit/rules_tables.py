@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt
+from PySide6.QtCore import Qt
 
 from hsm_console.domain.messages.alerts import RuleView, Usual
 from ui import texts
@@ -14,11 +14,10 @@ from ui.audit.alerts import level_word
 from ui.texts import tr
 from ui.theme import icons
 from ui.theme.engine import engine
+from ui.widgets.tables import Index, RowModel
 
 RULE_WIDTHS = (84, 330, 86, 92, 108)
 USUAL_WIDTHS = (200, 140, 140, 110, 118)
-_ROOT = QModelIndex()
-_Index = QModelIndex | QPersistentModelIndex
 
 
 @dataclass(frozen=True)
@@ -56,31 +55,20 @@ def usual_line(one: Usual) -> Line:
     return Line(cells, f"{words.name(one)}, {cells[1]}, {words.history(one)}")
 
 
-class Lines(QAbstractTableModel):
+class Lines(RowModel):
     """Rows of texts."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._titles: tuple[str, ...] = ()
         self._lines: list[Line] = []
 
     def tell(self, titles: tuple[str, ...], lines: list[Line]) -> None:
         self.beginResetModel()
-        self._titles, self._lines = titles, lines
+        self._lines = lines
+        self.fill(len(lines), titles)
         self.endResetModel()
 
-    def rowCount(self, parent: _Index = _ROOT) -> int:
-        return 0 if parent.isValid() else len(self._lines)
-
-    def columnCount(self, parent: _Index = _ROOT) -> int:
-        return 0 if parent.isValid() else len(self._titles)
-
-    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        if orientation == Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
-            return self._titles[section]
-        return None
-
-    def data(self, index: _Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         line = self._lines[index.row()]
         if role == Qt.ItemDataRole.DisplayRole:
             return line.cells[index.column()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt, Signal
+from PySide6.QtCore import QModelIndex, Qt, Signal
 from PySide6.QtWidgets import QPushButton, QVBoxLayout
 
 from hsm_console.domain.errors import Problem
@@ -18,26 +18,24 @@ from ui.theme.engine import engine
 from ui.widgets.basics import button, card, clear, label, pairs, row
 from ui.widgets.busy import BusyButton
 from ui.widgets.problem import notice
-from ui.widgets.tables import ROW, Rows
+from ui.widgets.tables import ROW, Index, RowModel, Rows
 
 WIDTH = 1180
 NAME, KIND, WHERE, FOUND = range(4)
 _WIDTHS = (240, 190, 300, 330)
-_ROOT = QModelIndex()
-_Index = QModelIndex | QPersistentModelIndex
 
 
-class ComparedModel(QAbstractTableModel):
+class ComparedModel(RowModel):
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__((tr("Name"), tr("Kind"), tr("It lies on"), tr("What was found")))
         self.keys: list[ClusterKey] = []
         self._called: dict[str, str] = {}
-        self._titles = (tr("Name"), tr("Kind"), tr("It lies on"), tr("What was found"))
 
     def tell(self, fleet: FleetView) -> None:
         self.beginResetModel()
         self._called = words.names(fleet)
         self.keys = sorted(fleet.keys, key=lambda key: (words.is_right(key), not (key.different or key.foreign)))
+        self.fill(len(self.keys))
         self.endResetModel()
 
     def verdict(self, key: ClusterKey) -> words.Said:
@@ -49,18 +47,7 @@ class ComparedModel(QAbstractTableModel):
     def called(self, name: str) -> str:
         return self._called.get(name, name)
 
-    def rowCount(self, parent: _Index = _ROOT) -> int:
-        return 0 if parent.isValid() else len(self.keys)
-
-    def columnCount(self, parent: _Index = _ROOT) -> int:
-        return 0 if parent.isValid() else len(self._titles)
-
-    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        if orientation == Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
-            return self._titles[section]
-        return None
-
-    def data(self, index: _Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         key = self.keys[index.row()]
         if role == Qt.ItemDataRole.DisplayRole:
             cells = (key.label, texts.algorithm(key.algorithm), self.where(key), self.verdict(key).words)

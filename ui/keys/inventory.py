@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt, Signal
+from PySide6.QtCore import QModelIndex, Qt, Signal
 from PySide6.QtGui import QKeyEvent
 
 from hsm_console.domain.messages.ceremony import KeyView
@@ -13,12 +13,10 @@ from ui import texts
 from ui.keys import words
 from ui.texts import tr
 from ui.theme.engine import engine
-from ui.widgets.tables import ROW, Rows
+from ui.widgets.tables import ROW, Index, RowModel, Rows
 
 NAME, KIND, STATE, GRADE, MADE, ORIGIN = range(6)
 _WIDTHS = (260, 180, 176, 70, 110, 316)
-_ROOT = QModelIndex()
-_Index = QModelIndex | QPersistentModelIndex
 
 
 @dataclass(frozen=True)
@@ -43,29 +41,18 @@ class Wanted:
         return not text or any(text in part for part in hay) or squeezed in key.fingerprint or squeezed in key.object_id
 
 
-class KeyModel(QAbstractTableModel):
+class KeyModel(RowModel):
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__((tr("Name"), tr("Kind"), tr("State"), tr("Grade"), tr("Made"), tr("Agreed on in")))
         self.keys: list[KeyView] = []
-        self._titles = (tr("Name"), tr("Kind"), tr("State"), tr("Grade"), tr("Made"), tr("Agreed on in"))
 
     def tell(self, keys: list[KeyView]) -> None:
         self.beginResetModel()
         self.keys = keys
+        self.fill(len(keys))
         self.endResetModel()
 
-    def rowCount(self, parent: _Index = _ROOT) -> int:
-        return 0 if parent.isValid() else len(self.keys)
-
-    def columnCount(self, parent: _Index = _ROOT) -> int:
-        return 0 if parent.isValid() else len(self._titles)
-
-    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        if orientation == Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
-            return self._titles[section]
-        return None
-
-    def data(self, index: _Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         key = self.keys[index.row()]
         if role == Qt.ItemDataRole.DisplayRole:
             return _cell(key, index.column())

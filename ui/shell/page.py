@@ -15,7 +15,7 @@ from ui.widgets.basics import label
 from ui.widgets.problem import ProblemPanel
 
 READING_WIDTH = 860
-BEGIN = 120  # of a large control, for example a table, so much is enough to see where one is
+BEGIN = 120  # of a large control so much is enough to see where one is
 
 
 class _Body(QWidget):
@@ -97,8 +97,13 @@ class Page(QWidget):
 
     def reveal(self, widget: QWidget) -> None:
         """Scroll so that a control of the body is seen; what stands in the bar always is."""
-        if self._body.isAncestorOf(widget):
+        if self._body.isAncestorOf(widget) and not self._is_begun(widget):
             self.area.ensureWidgetVisible(widget, 0, engine().px(60))
+
+    def _is_begun(self, widget: QWidget) -> bool:
+        """Of a table as high as the page, its first rows are enough: to show its end would hide the page's head."""
+        begin, top = engine().px(BEGIN), widget.mapTo(self.area.viewport(), QPoint(0, 0)).y()
+        return widget.height() > begin and 0 <= top <= self.area.viewport().height() - begin
 
     @contextmanager
     def focus_kept(self, *given_up: QWidget) -> Iterator[None]:
@@ -120,16 +125,6 @@ class Page(QWidget):
         super().showEvent(event)
         if self.first is not None:
             self.first.setFocus()
-            QTimer.singleShot(0, self, self._from_top)
-
-    def _from_top(self) -> None:
-        """A page begins with its heading, when its first control begins in sight then as well."""
-        first = self.first
-        if first is None or not self._body.isAncestorOf(first) or self.window().focusWidget() is self.problem:
-            return
-        least = min(first.height(), engine().px(BEGIN))
-        if first.mapTo(self._body, QPoint(0, 0)).y() + least <= self.area.viewport().height():
-            self.area.verticalScrollBar().setValue(0)
 
     def _lay_out_body(self, width: int) -> None:
         holder = QWidget()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QSize, Qt
+from typing import Any
+
+from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, QSize, Qt
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QTableView
 
@@ -10,6 +12,32 @@ from ui.theme.engine import engine
 
 ROW = 40
 _ICON, _LEAST = 18, 110
+_ROOT = QModelIndex()
+Index = QModelIndex | QPersistentModelIndex
+
+
+class RowModel(QAbstractTableModel):
+    """A table of titled columns over a list. Whoever derives from it tells `data`, and resets around `fill`."""
+
+    def __init__(self, titles: tuple[str, ...] = ()) -> None:
+        super().__init__()
+        self._titles = titles
+        self._count = 0
+
+    def fill(self, count: int, titles: tuple[str, ...] = ()) -> None:
+        """Between beginResetModel and endResetModel: so many rows now. titles: others than before, if any."""
+        self._count, self._titles = count, titles or self._titles
+
+    def rowCount(self, parent: Index = _ROOT) -> int:
+        return 0 if parent.isValid() else self._count
+
+    def columnCount(self, parent: Index = _ROOT) -> int:
+        return 0 if parent.isValid() else len(self._titles)
+
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        if orientation == Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
+            return self._titles[section]
+        return None
 
 
 class Rows(QTableView):
