@@ -9,9 +9,9 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QSize, Qt, QTimer, Signal
+from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QHideEvent, QKeySequence, QShortcut, QShowEvent
-from PySide6.QtWidgets import QBoxLayout, QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QBoxLayout, QStackedWidget, QVBoxLayout, QWidget
 
 from hsm_console.client import audit, ceremonies
 from hsm_console.client.session import Session
@@ -30,12 +30,13 @@ from ui.shell.page import Page
 from ui.texts import tr
 from ui.theme.engine import engine
 from ui.widgets.basics import button, label, row
+from ui.widgets.beside import Beside
 from ui.widgets.busy import BusyButton
 
 WIDTH = 2000
 HEAD_MS = 2000
 PROGRESS_MS = 400
-_SIDE = 436
+_LEAST, _SIDE, _HIGH = 600, 436, 280  # widths of the table and of what stands beside it, and the least height
 
 
 class AuditPage(Page):
@@ -126,6 +127,7 @@ class AuditPage(Page):
         self.verify.start()
         self._stopped = False
         self.side.turn(VERIFICATION)
+        self._bring()
         self._lane.call(partial(audit.start_verification, self._session), self._verified, self._verification_failed)
 
     def _ask_verification(self) -> None:
@@ -182,15 +184,8 @@ class AuditPage(Page):
         self._middle.addWidget(self.table)
         self._middle.addWidget(self._empty)
         self.side = SidePanel()
-        self.side.setFixedWidth(engine().px(_SIDE))
-        self._middle.setMinimumSize(QSize(engine().px(480), engine().px(280)))
-        holder = QWidget()
-        beside = QHBoxLayout(holder)
-        beside.setContentsMargins(0, 0, 0, 0)
-        beside.setSpacing(engine().px(14))
-        beside.addWidget(self._middle, 1)
-        beside.addWidget(self.side)
-        return holder
+        self.beside = Beside(self._middle, self.side, least=_LEAST, width=_SIDE, height=_HIGH)
+        return self.beside
 
     def _stretch(self) -> None:
         """The table takes the height that is left, instead of ending where its rows end."""
@@ -302,6 +297,12 @@ class AuditPage(Page):
         self.model.looks += 1
         if detail.row.seq == self.side.detail.seq:
             self.side.detail.show_record(detail, signed=self.model.is_signed(detail.row))
+            self._bring()
+
+    def _bring(self) -> None:
+        """What stands below the table is brought into sight when it was asked for."""
+        if self.beside.stacked:
+            self.area.ensureWidgetVisible(self.side)
 
     def _make_receipt(self, seq: int) -> None:
         self.side.problem.clear()
@@ -311,6 +312,7 @@ class AuditPage(Page):
     def _show_receipt(self, receipt: ReceiptView) -> None:
         self.side.detail.stop()
         self.side.show_receipt(receipt).save_asked.connect(self._save)
+        self._bring()
 
     def _save(self, seq: int, form: str, path: object) -> None:
         if isinstance(path, Path):
@@ -324,6 +326,7 @@ class AuditPage(Page):
     def _side_failed(self, problem: Problem) -> None:
         self.side.detail.stop()
         self.side.tell(problem)
+        self._bring()
 
     def _failed_to_read(self, problem: object) -> None:
         if isinstance(problem, Problem):

@@ -1,13 +1,14 @@
-"""The rooms of the log: its records, what watches it, reports and receipts, what outlives it. One row of links."""
+"""The rooms of the log: its records, what watches it, reports and receipts, what outlives it. A row of links."""
 
 from __future__ import annotations
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QHBoxLayout, QPushButton, QWidget
+from PySide6.QtWidgets import QPushButton, QWidget
 
 from ui.texts import tr
 from ui.theme.engine import engine
 from ui.widgets.basics import button, restyle
+from ui.widgets.flow import Flow
 
 RECORDS, ALERTS, RULES, OWN_LOG = "audit", "alerts", "rules", "own-log"
 REPORTS, RECEIPTS, KEPT = "reports", "receipts", "kept"
@@ -21,16 +22,13 @@ class Rooms(QWidget):
         self.setAccessibleName(tr("Rooms of the log"))
         self._here = here
         self._links: dict[str, QPushButton] = {}
-        box = QHBoxLayout(self)
-        box.setContentsMargins(0, 0, 0, 0)
-        box.setSpacing(engine().px(4))
+        box = Flow(self, engine().px(4))
         for name, title in _titles().items():
             made = button(title, "tab")
             made.setProperty("here", "true" if name == here else "false")
             made.clicked.connect(lambda _checked=False, name=name: self._go(name))
             self._links[name] = made
             box.addWidget(made)
-        box.addStretch(1)
         self._say(ALERTS, _titles()[ALERTS])
 
     def show_open(self, count: int) -> None:

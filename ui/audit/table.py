@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QModelIndex, QPersistentModelIndex, Qt, Signal
+from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QSize, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
@@ -10,7 +10,7 @@ from ui.audit.entries import WHAT, WHO, EntryModel
 from ui.texts import tr
 from ui.theme.engine import engine
 
-ROW = 38
+ROW, ICON = 38, 16
 _WIDTHS = (72, 186, 400, 170, 102)
 _ROOM_FOR_WHO = 820  # below that the sentence says it alone
 
@@ -51,6 +51,7 @@ class EntryTable(QTableView):
         plain = f"QTableView {{ border: {width}px solid {line}; outline: none; }}"
         self.setStyleSheet(f"{plain} QTableView:focus {{ border-color: {focus}; }}")
         self.verticalHeader().setDefaultSectionSize(engine().px(ROW))
+        self.setIconSize(QSize(engine().px(ICON), engine().px(ICON)))
         for column, width in enumerate(_WIDTHS):
             if column != WHAT:
                 self.setColumnWidth(column, engine().px(width))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QPlainTextEdit, QVBoxLayout
+from PySide6.QtWidgets import QPlainTextEdit, QVBoxLayout, QWidget
 
 from hsm_console.domain.errors import Problem
 from hsm_console.domain.keys import DeviceInfo
@@ -121,7 +121,15 @@ class DevicePage(Page):
         self.compare.setVisible(self._alone and "compare" in self._may)
         self.remove.setVisible("change" in self._may and not self.row.primary)
         self.probe.setVisible("lock" in self._may)
-        self.first = self.probe if "lock" in self._may else self._calls.handle
+        self.first = self._where_to_begin()
+
+    def _where_to_begin(self) -> QWidget | None:
+        """In the bar, which is always seen: a page that began at its fold would be scrolled past what it tells."""
+        if "lock" in self._may:
+            return self.probe
+        if not self.row.unlocked:
+            return self.unlock
+        return self.back if not self._alone else self.compare if "compare" in self._may else None
 
     def _begin(self, pressed: BusyButton) -> None:
         self.problem.clear()
@@ -157,6 +165,7 @@ class DevicePage(Page):
         device = self._state.device if self._state is not None else None
         with self.focus_kept():
             self.unlock.setVisible(not self.row.unlocked)
+            self.first = self._where_to_begin()
             self.unlock.setEnabled(device is None or not device.user_pin_locked)
             self.lock.setVisible(self.row.unlocked and "lock" in self._may)
             self.lock.set_allowed(not self.row.busy_with)

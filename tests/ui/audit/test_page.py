@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 import samples as s
 from places import DENIED, report, settle
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import QComboBox, QFileDialog, QLabel, QPushButton
 
 from hsm_console.domain.messages.audit import Finding, Head, VerifyProgress
+from ui.audit.entries import WHAT
 from ui.audit.page import AuditPage
 from ui.audit.panels import RECEIPT, RECORD, VERIFICATION
+from ui.shell.window import Window
 
 
 def words(widget) -> str:
@@ -201,3 +203,28 @@ def test_every_control_has_a_name(page):
         for control in page.findChildren(kind):
             if control.isVisibleTo(page) and not control.objectName().startswith("qt_"):
                 assert control.accessibleName(), control
+
+
+@pytest.mark.parametrize(
+    ("width", "scale", "stacked"), [(1366, 100, False), (1920, 150, False), (1366, 150, True), (1920, 200, True)]
+)
+def test_what_happened_keeps_its_room_and_nothing_is_cut_off(qtbot, theme, gateway, calls, width, scale, stacked):
+    """Side by side, both would be too narrow; a record that was opened below the table is brought into sight."""
+    theme.zoom(scale)
+    try:
+        window, made = Window(lambda: ()), AuditPage(gateway, calls)
+        qtbot.addWidget(window)
+        window.resize(width, 1080)
+        window.show_page(made)
+        window.show()
+        settle(lambda: made.model.rowCount() > 0)
+        qtbot.waitUntil(lambda: made.beside.stacked is stacked)
+        qtbot.waitUntil(lambda: not made.area.horizontalScrollBar().isVisible())
+        assert made.table.columnWidth(WHAT) >= theme.px(200)
+        assert made.table.iconSize().height() == theme.px(16)
+        assert made.area.verticalScrollBar().value() == 0 or scale == 200, "the page begins at its head"
+        opened(made)
+        seen = made.area.viewport()
+        qtbot.waitUntil(lambda: made.side.mapTo(seen, QPoint(0, 0)).y() < seen.height() - 200)
+    finally:
+        theme.zoom(100)

@@ -162,3 +162,12 @@ def test_few_attempts_stop_first(qtbot, show):
     assert not asked, "Enter does nothing"
     page.go.click()
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize("unlocked", [True, False])
+def test_who_only_looks_begins_where_the_page_is_not_scrolled(qtbot, show, unlocked):
+    page = DevicePage(f.row(unlocked=unlocked), may=frozenset({"compare"}), alone=True)
+    window = show(page)
+    qtbot.wait(50)
+    assert window.focusWidget() is (page.compare if unlocked else page.unlock)
+    assert page.area.verticalScrollBar().value() == 0
