@@ -46,6 +46,7 @@ def page(report: Report, size: str = "A4") -> bytes:
     sheet.heading("What this report is, and what it is not")
     sheet.text(report.disclaimer)
     sheet.text(report.scope)
+    _sources(sheet, report)
     sheet.room(180)
     sheet.heading("The answers in full")
     for answer in report.answers:
@@ -171,6 +172,25 @@ def _overview(sheet: _Sheet, report: Report) -> None:
     sheet.states(("Clause", "Our short words for it", "Entries", "State"), rows, (0.2, 0.54, 0.1, 0.16))
 
 
+_READ = {
+    "original": "held against the original",
+    "quoted": "held against what others quote of it, not against the original",
+    "not checked": "NOT CHECKED AGAINST THE ORIGINAL",
+    "no clause": "numbers of our own: the standard names no such control",
+}
+
+
+def _sources(sheet: _Sheet, report: Report) -> None:
+    """What the clauses were held against: first the sources, then which clause how."""
+    sheet.heading("Where the numbers come from")
+    for source in report.sources:
+        sheet.text(f"{source.title}. {source.edition}: {_READ[source.read]}.")
+    for how, words in _READ.items():
+        ids = [item.control.id for item in report.answers if item.control.checked == how]
+        if ids:
+            sheet.text(f"Clauses {words}: {', '.join(ids)}.", small=True)
+
+
 def _answer(sheet: _Sheet, answer: Answer) -> None:
     control = answer.control
     sheet.room(110)
@@ -189,6 +209,8 @@ def _answer(sheet: _Sheet, answer: Answer) -> None:
     if answer.samples:
         rows = [(str(item.seq), _time(item), item.who, item.summary) for item in answer.samples]
         sheet.table(("Entry", "When (UTC)", "Who", "What"), rows, _WIDTHS)
+    if control.checked == "not checked":
+        sheet.coloured("The number of this clause was not checked against the original.", RED, 8.5)
     if control.note:
         sheet.text(f"Note: {control.note}", small=True)
     sheet.space(2)

@@ -22,14 +22,28 @@ Check = Literal[
 """What is checked beyond that entries exist; `hsm_console.audit.report_checks` says how."""
 
 
+Checked = Literal["original", "quoted", "not checked", "no clause"]
+"""How number and sense of a clause were held against its source: in the original's own text, in what others quote of it,
+not at all; or there is none, as the standard names no such control."""
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the numbers were held against: title and edition of the source, and how it was read."""
+
+    title: str
+    edition: str
+    read: Checked
+
+
 class Control(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One clause. answer: what we answer it with, in words. kinds: kinds of events that do (empty: every entry).
 
-    operations, roles, statuses: only events with one of these. required: `always` makes no entry a gap, `when-present`
+    checked: how its number and sense were. operations, roles: only events with one of these. required: `always` makes no entry a gap, `when-present`
     makes it not applicable.
     """
 
     id: str
+    checked: Checked = "not checked"
     title: str
     answer: str
     kinds: tuple[str, ...] = ()
@@ -51,6 +65,7 @@ class Standard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     title: str
     unit: str
     scope: str
+    sources: tuple[Source, ...]
     retention_months: int = 12
     controls: tuple[Control, ...]
 

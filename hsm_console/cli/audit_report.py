@@ -27,6 +27,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--from", dest="start", metavar="DATE", help="first day, YYYY-MM-DD in UTC (default: all)")
     parser.add_argument("--to", dest="end", metavar="DATE", help="last day, YYYY-MM-DD in UTC (default: all)")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="new file, .pdf or .json")
+    parser.add_argument("--paper", choices=("A4", "Letter"), default="A4", help="of a PDF (default A4)")
     parser.add_argument("--vkey", help="verifier key: file or text (default: log.vkey in the folder, which is said)")
     parser.add_argument("--json", action="store_true", help="machine-readable output")
 
@@ -46,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     if args.out.suffix == ".pdf":
         from hsm_console.audit import report_page  # ReportLab takes its time
 
-        data = report_page.page(made)
+        data = report_page.page(made, args.paper)
     with new_file(args.out) as stream:
         stream.write(data)
     _say(made, args.out, as_json=args.json)

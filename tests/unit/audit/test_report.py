@@ -85,6 +85,21 @@ def test_the_files_name_kinds_and_roles_that_exist(name):
         assert item.kinds or item.checks, item.id
 
 
+@pytest.mark.parametrize("name", report_standard.STANDARDS)
+def test_it_is_said_how_each_number_was_checked(name, golden, tmp_path, capsys):
+    standard = report_standard.load(name)
+    read = {source.read for source in standard.sources}
+    assert {item.checked for item in standard.controls} <= read | {"no clause"}
+    assert all(source.title and source.edition for source in standard.sources)
+    run("report", golden, "--standard", name, "--paper", "Letter", "--out", tmp_path / "r.pdf")
+    said = " ".join(text_of(tmp_path / "r.pdf").split())
+    assert "Where the numbers come from" in said
+    unchecked = [item.id for item in standard.controls if item.checked == "not checked"]
+    assert said.count("The number of this clause was not checked against the original.") == len(unchecked)
+    size = subprocess.run(["pdfinfo", tmp_path / "r.pdf"], check=True, capture_output=True, text=True).stdout
+    assert "(letter)" in size
+
+
 def test_the_clauses_that_assessors_ask_for_are_there():
     ids = {name: {item.id for item in report_standard.load(name).controls} for name in report_standard.STANDARDS}
     assert {"3.6.1", "3.7.1", "3.7.6", "10.2.1.1", "10.2.1.7", "10.2.2", "10.3.2", "10.5.1"} <= ids["pci-dss"]
