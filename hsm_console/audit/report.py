@@ -18,7 +18,7 @@ from hsm_console.audit.checkpoint import Vkey, parse_note, verify_note
 from hsm_console.audit.receipt import proof_text
 from hsm_console.audit.report_checks import FOLDS, Fold, Item
 from hsm_console.audit.report_period import Period, refused
-from hsm_console.audit.report_standard import Control, Source, Standard
+from hsm_console.audit.report_standard import Control, Origin, Standard
 from hsm_console.audit.retention import pruned_leaves
 from hsm_console.audit.source import Source, open_source
 from hsm_console.audit.tree import leaf_hash
@@ -115,7 +115,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     scope: str
     disclaimer: str = DISCLAIMER
-    sources: tuple[Source, ...] = ()
+    sources: tuple[Origin, ...] = ()
     verification: Verification
     log: Identity
     period_from: str

@@ -83,24 +83,29 @@ class Attributes(_Plain):
 
 
 class DualControl(_Plain):
-    """Before the operation, a quorum of two different people at least was reached in the same ceremony."""
+    """Before the operation, two different people at least approved it: as the quorum of its ceremony, or of the order
+    that it carries out (tied to it by the correlation)."""
 
     def __init__(self) -> None:
         self._quorums: dict[str, int] = {}
+        self._orders: dict[str, int] = {}
 
     def look(self, item: Item) -> None:
         event = item.recorded.event
         if isinstance(event, e.QuorumReached):
             most = max(self._quorums.get(event.ceremony_id, 0), len(set(event.by)))
             self._quorums[event.ceremony_id] = most
+        elif isinstance(event, e.OrderReady):
+            self._orders[item.recorded.correlation] = len(set(event.by))
 
     def hold(self, item: Item) -> str:
         event: Any = item.recorded.event
         if not isinstance(event, e.OperationSucceeded):
             return ""
-        if not event.ceremony_id:
-            return "was done outside a ceremony"
-        people = self._quorums.get(event.ceremony_id, 0)
+        approved = self._quorums.get(event.ceremony_id, 0) if event.ceremony_id else None
+        people = self._orders.get(item.recorded.correlation) if approved is None else approved
+        if people is None:
+            return "was done outside a ceremony and without an order"
         return "" if people >= 2 else f"had the approval of {people} people before, not of two"
 
 

@@ -207,6 +207,8 @@ def _answer(sheet: _Sheet, answer: Answer) -> None:
         ]
         sheet.table(("Entry", "When (UTC)", "Who", "What"), rows, _WIDTHS)
     if answer.samples:
+        if answer.contradictions:
+            sheet.text("Of all entries that it is about:", small=True)
         rows = [(str(item.seq), _time(item), item.who, item.summary) for item in answer.samples]
         sheet.table(("Entry", "When (UTC)", "Who", "What"), rows, _WIDTHS)
     if control.checked == "not checked":

@@ -23,11 +23,11 @@ Check = Literal[
 
 
 Checked = Literal["original", "quoted", "not checked", "no clause"]
-"""How number and sense of a clause were held against its source: in the original's own text, in what others quote of it,
-not at all; or there is none, as the standard names no such control."""
+"""How number and sense of a clause were held against its source: in the original's own text, in what others quote of
+it, not at all; or there is none, as the standard names no such control."""
 
 
-class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Origin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the numbers were held against: title and edition of the source, and how it was read."""
 
     title: str
@@ -38,8 +38,8 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class Control(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One clause. answer: what we answer it with, in words. kinds: kinds of events that do (empty: every entry).
 
-    checked: how its number and sense were. operations, roles: only events with one of these. required: `always` makes no entry a gap, `when-present`
-    makes it not applicable.
+    checked: how its number and sense were. operations, roles: only events with one of these. required: `always` makes
+    no entry a gap, `when-present` makes it not applicable.
     """
 
     id: str
@@ -65,7 +65,7 @@ class Standard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     title: str
     unit: str
     scope: str
-    sources: tuple[Source, ...]
+    sources: tuple[Origin, ...]
     retention_months: int = 12
     controls: tuple[Control, ...]
 

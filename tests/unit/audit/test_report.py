@@ -157,6 +157,29 @@ def test_a_quorum_of_two_answers_it_and_of_one_name_twice_does_not(make, forge, 
     assert answers(log_with("a", "a"), vkey, "sox")[1]["404-CM-2"].state == "gap"
 
 
+@pytest.mark.parametrize(
+    ("operation", "by", "state"),
+    [
+        (e.Operation.DESTROY, ("a", "b"), "answered"),
+        (e.Operation.DESTROY, ("a", "a"), "gap"),
+        (e.Operation.DESTROY, (), "gap"),
+        (e.Operation.SIGN, (), "not applicable"),
+    ],
+)
+def test_the_quorum_of_an_order_answers_it_and_the_use_of_a_key_needs_none(make, forge, vkey, operation, by, state):
+    def tied(event, actor=forge.ALICE):
+        return e.Draft(event=event, actor=actor, correlation=forge.CHAIN_UID)
+
+    ready = [tied(e.OrderReady(order_id="o-1", by=by), None)] if by else []
+    act = e.OperationIntended(operation=operation, key_id="aa")
+    log = make(
+        *ready, tied(act), lambda log: tied(e.OperationSucceeded(intent=log.size - 1, operation=operation, key_id="aa"))
+    )
+    assert answers(log, vkey, "sox")[1]["404-CM-2"].state == state
+    assert answers(log, vkey, "pci-dss")[1]["3.7.6"].state == state
+    assert answers(log, vkey, "pci-dss")[1]["10.2.1.1"].events == 2
+
+
 def test_extractable_keys_shared_certificates_double_seats_and_open_ceremonies_are_gaps(make, forge, vkey):
     def weak(log):
         good = forge.success(log.size - 1)
