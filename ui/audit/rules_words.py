@@ -57,14 +57,21 @@ def history(one: Usual) -> str:
     return tr("one day") if one.days == 1 else tr("{n} days", n=one.days)
 
 
+def known_for(one: Usual) -> str:
+    """The same within a sentence."""
+    if not one.days:
+        return tr("since today")
+    return tr("for one day") if one.days == 1 else tr("for {n} days", n=one.days)
+
+
 def name(one: Usual) -> str:
     return one.name or tr("unknown, id {id}", id=one.uid[:16])
 
 
 def told(one: Usual, *, key: bool) -> list[tuple[str, str]]:
     """Everything that is known of one, as names and sentences."""
-    busy = tr("at most {n} times in one minute; active in {m} different minutes over {days}", n=f"{one.peak:,}",
-              m=f"{one.minutes:,}", days=history(one))  # fmt: skip
+    busy = tr("at most {n} times in one minute; active in {m} different minutes; known {days}", n=f"{one.peak:,}",
+              m=f"{one.minutes:,}", days=known_for(one))  # fmt: skip
     return [
         (tr("How often"), busy),
         (tr("On working days"), _when(one.working, key=key)),

@@ -182,7 +182,14 @@ class Spy:
 
 ROOMS = (alerts, anchors, audit, ceremonies, device, devices, keys, orders, people, reporting, work)
 MADE_BY_HAND: frozenset[Callable[..., Any]] = frozenset(
-    {reporting.save, reporting.check_receipt, anchors.cosign, anchors.bring_file, audit.receipt_file}
+    {
+        reporting.save,
+        reporting.check_receipt,
+        anchors.cosign,
+        anchors.bring_file,
+        audit.receipt_file,
+        alerts.compare_device_log_file,
+    }
 )
 
 
