@@ -29,7 +29,7 @@ from hsm_console.domain.messages.session import DeviceState
 from hsm_console.domain.people import Actor
 from hsm_console.domain.secret import Secret
 from hsm_console.gateway.device_problems import down, other_history, wrong_serial
-from hsm_console.gateway.log_key import LogSigner
+from hsm_console.gateway.log_key import LogSigner, check_held
 from hsm_console.gateway.projections import KeyRow
 from hsm_console.gateway.station import Opener, Station
 from hsm_console.hsm.breaker import Change
@@ -163,7 +163,8 @@ class Device:
         """Open the token with a PIN. Never retried. Every refusal is recorded. actor None: the owner of the folder.
 
         Raises the device's errors (pin-incorrect, pin-locked, …), `token-wrong-serial`, `simulated-token-refused`,
-        and VerificationFailed `log-rolled-back` or `log-forked` when the token remembers another history.
+        and VerificationFailed: `log-key-lost`, `log-key-foreign` when it cannot go on with this log, `log-rolled-back`
+        or `log-forked` when it remembers another history.
         """
         with self._lock:
             if self._unlocked:
@@ -189,6 +190,7 @@ class Device:
         check_token(self._environment, simulated=self._info.simulated)
         hsm.log_in(pin)
         try:
+            check_held(hsm, bytes.fromhex(self._log_key.object_id), _der(self._log_key))
             self._check_head(hsm)
         except BaseException:
             hsm.log_out()

@@ -46,6 +46,41 @@ def other_keys(name: str, label: str, object_id: str) -> VerificationFailed:
     )
 
 
+_NO_OTHER_KEY = (
+    "No other key can go on with this log: none was announced by the one before it, every verifier calls it FOREIGN. "
+    "If the key is in a backup of the token, restore it there. If it is lost for ever, end this log: export it as a "
+    "bundle, let a witness cosign its last head, and found a new workspace whose first ceremony records that head."
+)
+
+
+def log_key_lost() -> VerificationFailed:
+    """The token is the right one by its serial, and the key that signs the log is not in it."""
+    return VerificationFailed(
+        Problem(
+            code="log-key-lost",
+            what="The token does not hold the key that signs this log.",
+            key_state="The token was locked again, nothing was done with it. What was signed before stays verifiable.",
+            todo=_NO_OTHER_KEY,
+            contact="the security officer and the auditor",
+            exit_code=ExitCode.VERIFICATION,
+        )
+    )
+
+
+def log_key_foreign() -> VerificationFailed:
+    """Another key lies where the log's key was."""
+    return VerificationFailed(
+        Problem(
+            code="log-key-foreign",
+            what="FOREIGN: the token holds another key in the place of the one that signs this log.",
+            key_state="The token was locked again and nothing was signed. What was signed before stays verifiable.",
+            todo=f"Find out who put it there, and do not use this token. {_NO_OTHER_KEY}",
+            contact="the security officer and the auditor",
+            exit_code=ExitCode.VERIFICATION,
+        )
+    )
+
+
 def other_history(code: str, what: str) -> VerificationFailed:
     """The token remembers another history than this log's."""
     return VerificationFailed(

@@ -7,6 +7,8 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from hsm_console.audit.vkey import ECDSA, TIMED_ED25519, Vkey
 from hsm_console.domain.keys import Algorithm, DeviceInfo, SignMechanism
+from hsm_console.gateway.device_problems import log_key_foreign as foreign
+from hsm_console.gateway.device_problems import log_key_lost as lost
 from hsm_console.hsm.port import Hsm
 
 
@@ -22,6 +24,19 @@ def vkey_of(origin: str, spki: bytes) -> Vkey:
     if isinstance(key, Ed25519PublicKey):
         return Vkey(origin, key.public_bytes_raw(), TIMED_ED25519)
     return Vkey(origin, spki, ECDSA)
+
+
+def check_held(hsm: Hsm, object_id: bytes, spki: bytes) -> None:
+    """The token holds the key that signed this log until now: nothing is logged on a token that could not sign it.
+
+    Raises VerificationFailed `log-key-lost`, or `log-key-foreign` (FOREIGN) for another key in its place.
+    """
+    found = hsm.find(object_id=object_id)
+    if not found:
+        raise lost()
+    other = found[0].spki  # empty where the token keeps no public half: then its first signature tells
+    if other and vkey_of("", other).public_key != vkey_of("", spki).public_key:
+        raise foreign()
 
 
 class LogSigner:
