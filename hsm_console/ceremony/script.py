@@ -30,6 +30,8 @@ _SITE_VALUE = re.compile(
     r"pkcs11:|\.so\b|\.dll\b|\bCKU?_[A-Z]|/(usr|opt|lib|etc)/|\bslot\s*=?\s*\d|\bpin\b\W{0,4}\d{4}", re.IGNORECASE
 )
 _LINE_END = "\u240a"  # the visible sign for a line end: log entries hold no control characters
+_KINDS = {"str": "a text in quotation marks", "int": "a whole number", "bool": "true or false", "float": "a number",
+          "array": "a list in square brackets", "object": "a table", "datetime": "a date"}  # fmt: skip
 _BIDI = {*"\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c"}
 
 
@@ -223,6 +225,10 @@ def _explained(text: str, message: str) -> str:
     if missing:
         key = f"{path}.{missing.group(1)}" if path else missing.group(1)
         return f"{key} is missing{_place(text, path)}"
+    kinds = re.fullmatch(r"Expected `(\w+)(?: \| null)?`, got `(\w+)`", reason)
+    if kinds and kinds.group(1) in _KINDS:
+        reason = f"must be {_KINDS[kinds.group(1)]}, and is {_KINDS.get(kinds.group(2), kinds.group(2))}"
+        return f"{path or 'the file'} {reason}{_place(text, path)}"
     return f"{path or 'the file'}: {reason[:1].lower()}{reason[1:]}{_place(text, path)}"
 
 

@@ -46,7 +46,7 @@ def register(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     status.add_argument("--json", action="store_true")
 
     rehearsing = verbs.add_parser("rehearse", help="play a script on the simulation with scripted participants")
-    rehearsing.add_argument("ceremony", help="the script's id")
+    rehearsing.add_argument("ceremony", help="a TOML file, or the id of a script that ships")
     rehearsing.add_argument("--out", type=Path, required=True, metavar="DIR")
     rehearsing.add_argument("--algorithm", default="")
     rehearsing.add_argument("--label", default="")
@@ -59,10 +59,26 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _rehearse(args: argparse.Namespace) -> int:
-    from hsm_console.cli import demo
+    """A script that cannot be held, or that nobody knows, is refused before anything is founded for it."""
+    from hsm_console.ceremony import lint, script
+    from hsm_console.cli import ceremony, demo
 
+    text = ceremony.load(args.ceremony)
+    parsed = script.parse(text)
+    lint.check(parsed)
     args.headless, args.adapter = True, "simulation"
-    return demo.run(args)
+    if parsed.id in script.library() and text == script.library()[parsed.id]:
+        return demo.run(args)
+    if parsed.id in script.library():
+        raise usage(
+            "script-id-taken",
+            f"The id “{parsed.id}” is that of a script that ships, and this file says something else.",
+            "Give the script an id of its own.",
+        )
+    if "label" in parsed.parameters:
+        args.label = args.label or parsed.parameters["label"].example
+    args.ceremony = parsed.id
+    return demo.run(args, own=text)
 
 
 # -- status ------------------------------------------------------------------------------------------------------

@@ -43,16 +43,22 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--json", action="store_true", help="the summary as JSON on standard output")
 
 
-def run(args: argparse.Namespace) -> int:
-    """Play it. Raises ConsoleErrors; a finding of the verification is exit code 1."""
+def run(args: argparse.Namespace, own: str = "") -> int:
+    """Play it. own: the text of a script that does not ship, whose id is `args.ceremony`.
+
+    Raises ConsoleErrors; a finding of the verification is exit code 1.
+    """
     if not args.headless:
         _on_the_screen(args)
     began = time.monotonic()
     out = (args.out or OUT).absolute()
     _check_out(out, args.adapter)
+    _check_script(out, args.ceremony, own)
     _make(out.parent)
     with Stage(out, args.adapter, _say) as stage:
         stage.persist(stage.found)
+        if own:
+            _bring(out, args.ceremony, own)
         parameters = {"algorithm": args.algorithm, "label": args.label}
         play = Play(stage, args.ceremony or CEREMONY, parameters, _say)
         view = play.run()
@@ -104,6 +110,26 @@ def _check_out(out: Path, adapter: str) -> None:
                 exit_code=ExitCode.USAGE,
             )
         )
+
+
+def _check_script(out: Path, script_id: str, own: str) -> None:
+    """A folder where another text of the same script was played does not pass for a rehearsal of this one."""
+    file = out / "scripts" / f"{script_id}.toml"
+    if own and file.exists() and file.read_bytes() != own.encode():
+        raise InputError(
+            Problem(
+                code="rehearsal-of-other-text",
+                what=f"{out} holds the rehearsal of an earlier text of “{script_id}”.",
+                todo="Name another folder with --out.",
+                exit_code=ExitCode.USAGE,
+            )
+        )
+
+
+def _bring(out: Path, script_id: str, own: str) -> None:
+    """The script goes where a workspace keeps its own."""
+    (out / "scripts").mkdir(exist_ok=True)
+    (out / "scripts" / f"{script_id}.toml").write_bytes(own.encode())
 
 
 def _make(parent: Path) -> None:

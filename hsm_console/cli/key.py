@@ -108,7 +108,11 @@ def find(session: Session, given: str) -> KeyView:
             return key
     named = [key for key in listed if key.label == given and key.state == "active"]
     if len(named) != 1:
-        raise usage("key-unknown", f"There is no key “{given[:80]}” here.")
+        raise usage(
+            "key-unknown",
+            f"There is no key “{given[:80]}” here.",
+            "`hsm-console key list` shows the keys. One that was asked for exists once its order was run.",
+        )
     return named[0]
 
 

@@ -105,11 +105,13 @@ def _open(args: argparse.Namespace, session: Session) -> OrderView:
 
 def _decide(args: argparse.Namespace, session: Session) -> OrderView:
     decision = Decision(args.order_verb)
+    if decision is Decision.DECLINE and not args.because.strip():
+        raise usage("reason-missing", "To decline needs a sentence that says why.", 'Add it: --because "…".')
     said = orders.statement(session, args.order, decision, args.because)
     for label, text in said.lines:
         sys.stderr.write(f"{label}: {text}\n")
     if not args.yes and ask("Sign this? Type yes").strip().lower() != "yes":
-        raise usage("not-confirmed", "Nothing was signed.")
+        raise usage("not-confirmed", "Nothing was signed.", "Type yes to sign it; `order show` shows it once more.")
     return orders.decide(session, args.order, decision, args.because, canonical=said.canonical)
 
 

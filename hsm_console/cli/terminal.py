@@ -59,7 +59,11 @@ def ask(question: str, default: str = "") -> str:
     sys.stderr.flush()
     line = sys.stdin.readline()
     if not line:
-        raise usage("input-ended", "Standard input ended before everything was answered.")
+        raise usage(
+            "input-ended",
+            "Standard input ended before everything was answered.",
+            "Type the answers at a terminal, or give them as options: `--help` lists them.",
+        )
     return line.strip() or default
 
 
@@ -159,5 +163,5 @@ def _file_fault(code: str, what: str) -> EnvironmentFault:
     return EnvironmentFault(Problem(code=code, what=what, todo="Choose another place or another name."))
 
 
-def usage(code: str, what: str) -> InputError:
-    return InputError(Problem(code=code, what=what, todo="Look at `--help` and try again.", exit_code=ExitCode.USAGE))
+def usage(code: str, what: str, todo: str = "Look at `--help` and try again.") -> InputError:
+    return InputError(Problem(code=code, what=what, todo=todo, exit_code=ExitCode.USAGE))

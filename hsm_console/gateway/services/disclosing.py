@@ -7,7 +7,7 @@ import hashlib
 from hsm_console.audit import disclosure
 from hsm_console.audit.checkpoint import parse_note
 from hsm_console.domain import events as ev
-from hsm_console.domain.errors import EnvironmentFault, Problem
+from hsm_console.domain.errors import EnvironmentFault, ExitCode, InputError, Problem
 from hsm_console.domain.events import Draft
 from hsm_console.gateway.app import Call, Raw, Route, refused
 from hsm_console.gateway.core import Core
@@ -44,7 +44,7 @@ class Disclosing:
             if found is not None:
                 items.append((int(seq), found.text))
         if not items:
-            raise refused("disclosure-missing", "These entries have no sealed values.")
+            raise _nothing_sealed(wanted)
         data = disclosure.write_file(items).encode("ascii")
         note = core.log.last_checkpoint
         head = parse_note(note).checkpoint if note else None
@@ -63,6 +63,17 @@ def _numbers(text: str) -> list[int]:
     if not 0 < len(parts) <= MOST or not all(p.isascii() and p.isdecimal() and len(p) < 16 for p in parts):
         raise refused("query-refused", f"“entries” names 1 to {MOST} entries by their numbers, with commas.")
     return sorted({int(part) for part in parts})
+
+
+def _nothing_sealed(wanted: list[int]) -> InputError:
+    return InputError(
+        Problem(
+            code="disclosure-missing",
+            what=f"No value is sealed there: {', '.join(map(str, wanted))}.",
+            todo="`hsm-console audit show` on an entry shows what stands in it; a sealed value is shown as sealed.",
+            exit_code=ExitCode.USAGE,
+        )
+    )
 
 
 def _locked() -> EnvironmentFault:

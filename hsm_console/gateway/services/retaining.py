@@ -151,7 +151,9 @@ class Retaining:
         if covered != below:
             raise _refused(
                 "prune-not-rotated",
-                f"Only entries below {covered} stand in segments that end there.",
+                f"Only entries below {covered} stand in segments that end there."
+                if covered
+                else "No segment was written yet: entries that stand in none are not removed.",
                 "Write the segments first (“rotate”), and name the number where one of them ends.",
             )
         last = core.log.read(below - 1)

@@ -257,7 +257,8 @@ def _whose(unknown: tuple[str, ...]) -> InputError:
         Problem(
             code="witness-key-needed",
             what=f"The key of {names} is not known here." if unknown else "No witness has signed this checkpoint.",
-            todo="Bring it together with the witness's verifier key; a person needs a certificate of this house."
+            todo="Bring it together with the witness's verifier key (on the command line: --witness-key); "
+            "a person needs a certificate of this house."
             if unknown
             else "Let a witness sign it with “hsm-console witness sign”, then bring what comes back.",
             exit_code=ExitCode.USAGE,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -124,3 +125,17 @@ def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path) -> Non
     (tmp_path / "mine.txt").write_text("mine")
     hsm_console("demo", "--headless", "--out", str(tmp_path), code=2)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_a_script_of_ones_own_is_rehearsed_from_its_file(tmp_path: Path) -> None:
+    shipped = (ROOT / "resources" / "ceremonies" / "executive-identity-key.toml").read_text("utf-8")
+    script, out = tmp_path / "mine.toml", tmp_path / "out"
+    text = shipped.replace('id = "executive-identity-key"', 'id = "house-key"', 1)
+    script.write_text(re.sub(r"(?m)^example = .*$", 'example = "house key one"', text, count=1), "utf-8")
+    told = json.loads(hsm_console("ceremony", "rehearse", str(script), "--out", str(out), "--json"))
+    assert told["complete"]
+    assert told["key"]["label"] == "house key one"  # the script's own example
+    minutes = json.loads((out / "minutes.json").read_bytes())
+    assert minutes["script"]["sha256"] == hashlib.sha256(script.read_bytes()).hexdigest()
+    script.write_text(script.read_text("utf-8") + "# changed\n", "utf-8")  # and an old run does not pass for this one
+    hsm_console("ceremony", "rehearse", str(script), "--out", str(out), code=2)

@@ -61,3 +61,36 @@ def test_paper_writes_a_pdf_and_refuses_what_cannot_happen(capsys: pytest.Captur
         run("paper", str(bad), "--out", str(out))
     with pytest.raises(InputError):
         run("paper", "executive-identity-key", "--out", str(tmp_path / "none" / "x.pdf"))
+
+
+def test_a_value_of_the_wrong_kind_is_told_in_plain_words(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.toml"
+    bad.write_text(TEXT.replace('version = "1.0"', "version = 1", 1), "utf-8")
+    with pytest.raises(InputError) as caught:
+        run("lint", str(bad))
+    assert "version must be a text in quotation marks, and is a whole number (line" in caught.value.problem.what
+    bad.write_text(TEXT.replace("minutes = 2", 'minutes = "two"', 1), "utf-8")
+    with pytest.raises(InputError) as caught:
+        run("lint", str(bad))
+    assert "must be a whole number, and is a text in quotation marks (line" in caught.value.problem.what
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (("needed = 2", "needed = 4"), "script-cannot-happen"),
+        (('title = "', 'title = "Our '), "script-id-taken"),
+        (("", ""), ""),
+    ],
+)
+def test_nothing_is_founded_for_a_script_that_cannot_be_rehearsed(
+    tmp_path: Path, change: tuple[str, str], code: str
+) -> None:
+    own = tmp_path / "own.toml"
+    own.write_text(TEXT.replace(*change, 1), "utf-8")
+    name = str(own) if code else "no-such-script"
+    with pytest.raises(InputError) as caught:
+        run("rehearse", name, "--out", str(tmp_path / "out"))
+    assert caught.value.problem.code == (code or "script-unknown")
+    assert caught.value.problem.exit_code == 2
+    assert not (tmp_path / "out").exists()
