@@ -1,4 +1,4 @@
-"""Alerts on the screen as they come, from a real gateway that watches its log; answered there by the auditor."""
+"""Alerts, rules and the module's own log on the screen, from a real gateway that watches its log."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from hsm_console.client.session import log_in
 from hsm_console.domain.errors import ConsoleError
 from hsm_console.domain.secret import Secret
 from ui.audit.alerts import AlertsPage
+from ui.audit.own_log import OwnLogPage
+from ui.audit.rules import RulesPage
 
 PASSPHRASE = "harbour violin copper meadow"
 
@@ -51,3 +53,31 @@ def test_an_alert_comes_while_the_auditor_looks_and_is_answered(open_house: Call
     page.look()
     house.qtbot.waitUntil(lambda: "k.goedel, 20" in house.words(), timeout=15_000)
     assert "(sealed)" in house.words(), "free text is confidential in this house: its digest is not shown"
+
+
+def test_the_auditor_sees_the_rules_what_is_usual_and_the_modules_own_log(open_house: Callable, tmp_path: Path) -> None:
+    house = open_house()
+    house.log_in("k.goedel")
+    house.wait("Good day, Kurt Goedel")
+    house.window.show_page(RulesPage(house.desk.book.acting, house.desk.calls))
+    page = house.wait("What is watched for")
+    house.qtbot.waitUntil(lambda: "rules are on." in house.words(), timeout=15_000)
+    assert page.model.rowCount() > 30
+    page.turn("people")
+    house.qtbot.waitUntil(lambda: "Short name" in house.words(), timeout=15_000)
+    assert "Kurt Goedel" in house.words(), "names come from the roster, also where the log seals them"
+    assert "raises no alert yet" in house.words()
+    house.window.show_page(OwnLogPage(house.desk.book.acting, house.desk.calls))
+    page = house.wait("The module's own log")
+    house.qtbot.waitUntil(lambda: "The module is locked." in house.words(), timeout=15_000)
+    assert not page.ask.button.isEnabled()
+    file = tmp_path / "tool.csv"
+    file.write_text("index,operation\n1,login\n2,so-login\n", "utf-8")
+    page.file.set_path(file)
+    page.bring.button.click()
+    house.qtbot.waitUntil(lambda: "The first look" in house.words(), timeout=15_000)
+    file.write_text("index,operation\n3,so-login\n", "utf-8")
+    page.bring.button.click()
+    house.qtbot.waitUntil(lambda: "One thing differed" in house.words(), timeout=15_000)
+    assert "The security officer logged in (record 3 of the device), and no ceremony was open" in house.words()
+    assert "Somebody used the module without asking here." in house.words()

@@ -233,6 +233,25 @@ def test_whatever_does_not_fit_is_learned_anew(
         time.tzset()
 
 
+def test_when_the_check_at_the_start_found_something_all_is_learned_anew(
+    workspace: Path, kept: Path, runs: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from msgspec.structs import replace
+
+    from hsm_console.audit import startup
+    from hsm_console.domain.messages.audit import Finding
+
+    real, finding = startup.check, Finding(word="REWRITTEN", text="entry 3 is not the one in the tree", entry=3)
+
+    def check(*given: Any, **named: Any) -> Any:
+        return replace(real(*given, **named), findings=(finding,))
+
+    monkeypatch.setattr(startup, "check", check)
+    second = runs()
+    assert second.alerts(second.tell(STRANGE)) >= RULES
+    assert second.watch.begun_at == 0
+
+
 def test_alerts_that_wait_are_never_put_to_rest(workspace: Path, runs: Any, flows: Any, monkeypatch: Any) -> None:
     """While an alert is not in the log yet, what caused it must be judged again by the next run."""
     from hsm_console.domain.errors import EnvironmentFault, Problem
