@@ -61,7 +61,7 @@ class Required:
         """One entry of `KINDS`, in order. What cannot be read is somebody else's finding."""
         try:
             event = _entry.decode(body).hsm_console.event
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return
         if event.kind == "policy-in-force":
             self.wanted = tuple(name for name in event.settings.get("log.anchors", "").split(", ") if name)

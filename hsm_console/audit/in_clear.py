@@ -84,7 +84,7 @@ class InClear:
                 settings = _entry.decode(body).hsm_console.event.get("settings", {})
                 sealing = sealing and classes is not None  # else not known: each start makes a data key, where it can
                 classes, unlocked = classes_of(settings), _LOCKED
-            except (msgspec.DecodeError, UnicodeDecodeError, AttributeError):
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, AttributeError):
                 return
         elif kind == "data-key-made":
             sealing, unlocked = True, _LOCKED
@@ -103,7 +103,7 @@ class InClear:
             return
         try:
             entry = _entry.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return
         event = entry.hsm_console.event
         if self._plan.actor_name and not _is_sealed(entry.user.name, digests):

@@ -291,7 +291,7 @@ def open_envelope(body: bytes) -> Envelope:
     """Parse an entry without its event. Raises VerificationFailed `entry-unreadable`."""
     try:
         return _envelopes.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as fault:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
         raise unreadable(str(fault)) from fault
 
 
@@ -315,7 +315,7 @@ def decode_event(raw: bytes) -> Any:
         if b'{"lines":[' in raw:
             return msgspec.convert(_join(msgspec.json.decode(raw)), AnyEvent)
         return _events.decode(raw)
-    except msgspec.DecodeError as fault:
+    except (msgspec.DecodeError, RecursionError) as fault:
         raise unreadable(str(fault)) from fault
 
 

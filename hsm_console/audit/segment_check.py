@@ -108,7 +108,7 @@ class _Check:
     def _entry(self, seq: int, body: bytes, previous: str) -> str:
         try:
             lean = lean_entries.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             self.findings.add(Word.REWRITTEN, f"entry {seq} is not in the form of an entry", seq)
             return ""
         link = lean.attestation.prev_event

@@ -160,7 +160,7 @@ def row(body: bytes, shown: bytes = b"") -> Row:
     """
     try:
         entry = _decoder.decode(shown or body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as fault:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
         raise _unreadable(str(fault)) from fault
     user = entry.actor.user or _User()
     prints = entry.certificate.fingerprints

@@ -97,7 +97,7 @@ class Leaves:
     def _follows(self, seq: int, body: bytes, previous: str, *, known: bool) -> None:
         try:
             lean = _lean.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             self._findings.add(Word.REWRITTEN, f"entry {seq} is not in the form of an entry", seq)
             return
         if lean.metadata.sequence != seq:

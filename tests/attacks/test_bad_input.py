@@ -151,13 +151,29 @@ def test_a_bundle_without_its_entries_does_not_pass_for_a_quiet_log(case, tmp_pa
         assert (code, said.partition(":")[0]) == (1, "INCOMPLETE"), said
 
 
-def test_an_entry_that_is_no_json_is_told_by_every_verb(case):
-    case.edit(5, lambda body: body[:50])
+CHANGED = {
+    "cut": lambda body: body[:50],
+    "deep": lambda body: body[:-1] + b',"zz":' + b"[" * 30_000 + b"]" * 30_000 + b"}",
+}
+
+
+@pytest.mark.parametrize("how", CHANGED)
+def test_an_entry_that_is_no_json_is_told_by_every_verb(case, tmp_path, how):
+    case.edit(5, CHANGED[how])
     rule = str(SCRIPT.parents[1] / "resources" / "rules" / "delete-burst.yml")
     for verb in (("show", case.folder, "5"), ("entries", case.folder), ("rules", "try", "--log", case.folder, rule)):
         code, said, _ = tool("audit", *verb)
         assert code == 1, said
         assert "cannot be read" in said
+    out = ("--out", tmp_path / "out.csv")
+    for verb in (("export", case.folder, "--format", "csv", *out), ("report", case.folder, "--standard", "sox", *out)):
+        code, said, _ = tool("audit", *verb, *(("--vkey", case.vkey.text) if verb[0] == "report" else ()))
+        assert code in (1, 2), said
+        assert "What to do" in said
+    json = tmp_path / "out.json"
+    code, said, _ = tool("audit", "report", case.folder, "--standard", "sox", "--vkey", case.vkey.text, "--out", json)
+    assert code == 1, said
+    assert '"unreadable": 1' in json.read_text()
 
 
 GIVEN = {

@@ -40,6 +40,39 @@ ROWS = st.fixed_dictionaries(
 ).map(lambda fields: siem.Row(**fields))
 
 
+HOSTILE = st.fixed_dictionaries(
+    {"severity_id": st.integers(-5, 99), **dict.fromkeys((name for name in siem.COLUMNS if name != "time"), NASTY)}
+).map(lambda fields: siem.Row(**fields, time="2026-01-31T23:59:59.999Z"))
+
+# RFC 5424 section 6, rule by rule. UTF-8-STRING is checked by decoding; its control characters we never write.
+_PRINT = "[\\x21-\\x7e]"
+_SD_NAME = r"[\x21\x23-\x3c\x3e-\x5c\x5e-\x7e]{1,32}"  # PRINTUSASCII except = ] and the quote
+_VALUE = r'(?:[^"\\\]\x00-\x1f\x7f]|\\["\\\]])*'
+_TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z"
+SYSLOG = re.compile(
+    rf"<(?P<pri>0|[1-9]\d{{0,2}})>1 {_TIME} {_PRINT}{{1,255}} {_PRINT}{{1,48}} (?:-|{_PRINT}{{1,128}}) {_PRINT}{{1,32}}"
+    rf" \[{_SD_NAME}(?: {_SD_NAME}=\"{_VALUE}\")*\] \ufeff(?P<msg>[^\x00-\x1f\x7f]*)"
+)
+CEF_LINE = re.compile(
+    r"CEF:0(?:\|(?:[^|\\\r\n]|\\[|\\])*){5}\|(?:10|[0-9])\|"
+    r"(?:[A-Za-z0-9]+=(?:[^=\\\r\n]|\\[=\\nr])*(?: (?=[A-Za-z0-9]+=)|$))+"
+)
+
+
+@given(HOSTILE, NASTY)
+def test_each_format_keeps_its_grammar_whatever_stands_in_the_fields(row, host):
+    syslog = siem.rfc5424(row, host)
+    found = SYSLOG.fullmatch(syslog)
+    assert found, syslog
+    assert int(found["pri"]) <= 191
+    assert syslog.encode().count(b"\xef\xbb\xbf") == 1  # the mark before the message, and no other
+    line = siem.cef(row, host)
+    assert CEF_LINE.fullmatch(line), line
+    (record,) = csv.reader(io.StringIO(siem.csv(row) + "\r\n", newline=""), strict=True)
+    assert len(record) == len(siem.COLUMNS)
+    assert not [cell for cell in record if cell.lstrip().startswith(("=", "+", "-", "@", "\t", "\r", "\uff1d"))]
+
+
 def shown(text):
     """Undo the first layer: \\\\, \\n, \\r, \\uXXXX."""
     return re.sub(
