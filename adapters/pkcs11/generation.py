@@ -111,8 +111,14 @@ def derive(key: objects.Found, mapper: TolerantMapper, peer: bytes) -> bytes:
             secret.destroy()
 
 
-def agree(key: objects.Found, mapper: TolerantMapper, profile: Profile, peer: bytes, spec: KeySpec) -> objects.Found:
-    """CKM_ECDH1_DERIVE without KDF into an AES-256 token object: P-256's shared secret has exactly its 32 octets."""
+def agree(
+    key: objects.Found, mapper: TolerantMapper, profile: Profile, peer: bytes, spec: KeySpec, info: bytes
+) -> objects.Found:
+    """CKM_ECDH1_DERIVE into an AES-256 token object, with CKD_SHA256_KDF (X9.63) and `info` as its shared data.
+
+    Without info no KDF: P-256's shared secret has exactly the 32 octets.
+    """
+    kdf = (KDF.SHA256, info) if info else (KDF.NULL, None)
     _check_point(peer, _SECRET_BITS // 8)
     handle = key.handle.derive_key(
         KeyType.AES,
@@ -122,7 +128,7 @@ def agree(key: objects.Found, mapper: TolerantMapper, profile: Profile, peer: by
         store=True,
         capabilities=capabilities(spec.usages),
         mechanism=Mechanism.ECDH1_DERIVE,
-        mechanism_param=(KDF.NULL, None, peer),
+        mechanism_param=(*kdf, peer),
         template=check(mapper, guarded(spec, modifiable=profile.modifiable)),
     )
     return objects.of(ObjectClass.SECRET_KEY, handle)

@@ -197,7 +197,7 @@ class Pkcs11Token(Hsm, Parallel):
         problems.check_length(length, most=len(shared))
         return shared[:length]
 
-    def agree(self, object_id: bytes, peer_public_point: bytes, spec: KeySpec) -> KeyInfo:
+    def agree(self, object_id: bytes, peer_public_point: bytes, spec: KeySpec, kdf_info: bytes = b"") -> KeyInfo:
         session = self.sessions.require_login()
         problems.check_spec(spec)
         with self._told("agree", object_id):
@@ -206,7 +206,7 @@ class Pkcs11Token(Hsm, Parallel):
                 raise unsupported("agree", f"{spec.algorithm.value} from {key.algorithm.value}")
             self._require_free(session, spec)
             return objects.as_made(
-                spec, [generation.agree(key, self.sessions.mapper, self.profile, peer_public_point, spec)]
+                spec, [generation.agree(key, self.sessions.mapper, self.profile, peer_public_point, spec, kdf_info)]
             )
 
     def oaep_decrypt(self, object_id: bytes, ciphertext: bytes, digest: str) -> bytes:

@@ -7,6 +7,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives import hashes, hmac
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, mlkem, padding, rsa
+from cryptography.hazmat.primitives.kdf.x963kdf import X963KDF
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -126,6 +127,11 @@ def agree(key: Any, peer: bytes) -> bytes:
     else:
         shared = key.decapsulate(peer)
     return shared
+
+
+def kdf(shared: bytes, info: bytes) -> bytes:
+    """The KDF of ANSI X9.63 with SHA-256, or the secret itself where no text says whom it is for."""
+    return X963KDF(hashes.SHA256(), SECRET_BYTES, info).derive(shared) if info else shared
 
 
 def oaep_decrypt(key: rsa.RSAPrivateKey, ciphertext: bytes, digest: str) -> bytes:

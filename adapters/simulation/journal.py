@@ -127,8 +127,8 @@ class Journalled(Relay):
         self._journal.note("derive", object_id)
         return shared
 
-    def agree(self, object_id: bytes, peer_public_point: bytes, spec: KeySpec) -> KeyInfo:
-        info = super().agree(object_id, peer_public_point, spec)
+    def agree(self, object_id: bytes, peer_public_point: bytes, spec: KeySpec, kdf_info: bytes = b"") -> KeyInfo:
+        info = super().agree(object_id, peer_public_point, spec, kdf_info)
         self._journal.note("agree", spec.object_id)
         return info
 

@@ -177,12 +177,12 @@ class SimulatedToken(Hsm):
         problems.check_length(length, most=len(shared))
         return shared[:length]
 
-    def agree(self, object_id: bytes, peer_public_point: bytes, spec: KeySpec) -> KeyInfo:
+    def agree(self, object_id: bytes, peer_public_point: bytes, spec: KeySpec, kdf_info: bytes = b"") -> KeyInfo:
         problems.check_spec(spec)
         stored = self._usable(object_id, Usage.DERIVE, "agree on keys")
         if stored.item.algorithm != Algorithm.EC_P256 or spec.algorithm is not Algorithm.AES_256:
             raise unsupported("agree", f"{spec.algorithm.value} from {stored.item.algorithm}")
-        shared = self.derive(object_id, peer_public_point, algorithms.SECRET_BYTES)
+        shared = algorithms.kdf(self.derive(object_id, peer_public_point, algorithms.SECRET_BYTES), kdf_info)
         with self._store.locked():
             self._require_free(spec)
             return self._keep(spec, shared, local=False)

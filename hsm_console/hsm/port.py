@@ -129,12 +129,14 @@ class Hsm(ABC):
     def derive(self, object_id: bytes, peer_public_point: bytes, length: int) -> bytes:
         """ECDH (X9.63 uncompressed point of the peer); `length` bytes of the raw shared secret."""
 
-    def agree(self, object_id: bytes, peer_public_point: bytes, spec: KeySpec) -> KeyInfo:
-        """ECDH of a P-256 key into an AES-256 key in the token: the shared secret, all 32 octets of it, never leaves.
+    def agree(self, object_id: bytes, peer_public_point: bytes, spec: KeySpec, kdf_info: bytes = b"") -> KeyInfo:
+        """ECDH of a P-256 key into an AES-256 key in the token. Neither the secret nor the key leaves it.
 
-        Two devices that do this with each other's public point hold the same key. Never retried. Raises Unsupported.
+        kdf_info: the key is derived from the secret and this text by the KDF of ANSI X9.63 with SHA-256; without it the
+        secret itself, all 32 octets of it, is the key. Two devices that do this with each other's public point and the
+        same text hold the same key. Never retried. Raises Unsupported, also for a KDF alone; then nothing was made.
         """
-        del peer_public_point, spec
+        del peer_public_point, spec, kdf_info
         raise unsupported("agree", f"key {object_id.hex()}")
 
     def oaep_decrypt(self, object_id: bytes, ciphertext: bytes, digest: str) -> bytes:

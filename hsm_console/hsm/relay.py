@@ -64,8 +64,8 @@ class Relay(Hsm):
     def derive(self, object_id: bytes, peer_public_point: bytes, length: int) -> bytes:
         return self._device.derive(object_id, peer_public_point, length)
 
-    def agree(self, object_id: bytes, peer_public_point: bytes, spec: KeySpec) -> KeyInfo:
-        return self._device.agree(object_id, peer_public_point, spec)
+    def agree(self, object_id: bytes, peer_public_point: bytes, spec: KeySpec, kdf_info: bytes = b"") -> KeyInfo:
+        return self._device.agree(object_id, peer_public_point, spec, kdf_info)
 
     def oaep_decrypt(self, object_id: bytes, ciphertext: bytes, digest: str) -> bytes:
         return self._device.oaep_decrypt(object_id, ciphertext, digest)

@@ -136,6 +136,7 @@ class Agree(Call, tag="agree"):
     object_id: bytes
     peer_public_point: bytes
     spec: KeySpec
+    kdf_info: bytes = b""
 
 
 class OaepDecrypt(Call, tag="oaep_decrypt"):

@@ -174,8 +174,9 @@ class HsmClient(Hsm):
         call = wire.Derive(object_id=object_id, peer_public_point=peer_public_point, length=length)
         return self._call(call, bytes)
 
-    def agree(self, object_id: bytes, peer_public_point: bytes, spec: KeySpec) -> KeyInfo:
-        return self._call(wire.Agree(object_id=object_id, peer_public_point=peer_public_point, spec=spec), KeyInfo)
+    def agree(self, object_id: bytes, peer_public_point: bytes, spec: KeySpec, kdf_info: bytes = b"") -> KeyInfo:
+        call = wire.Agree(object_id=object_id, peer_public_point=peer_public_point, spec=spec, kdf_info=kdf_info)
+        return self._call(call, KeyInfo)
 
     def oaep_decrypt(self, object_id: bytes, ciphertext: bytes, digest: str) -> bytes:
         return self._call(wire.OaepDecrypt(object_id=object_id, ciphertext=ciphertext, digest=digest), bytes)

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from hsm_console.domain.errors import ConsoleError
 from hsm_console.domain.keys import Algorithm, KeySpec, SignMechanism, Usage
 from hsm_console.domain.secret import Secret
-from hsm_console.hsm.port import Binding
+from hsm_console.hsm.port import Binding, Unsupported
 from hsm_console.hsm.worker import HsmClient
 
 USER_PIN = "user-pin-1357"
@@ -110,3 +110,19 @@ def test_a_point_that_is_none_is_refused(pair: Pair) -> None:
         with pytest.raises(ConsoleError):
             one.agree(AGREE, theirs, spec(Algorithm.AES_256, "none", b"none", Usage.WRAP))
     assert one.find(object_id=b"none") == ()
+
+
+def test_agreed_key_is_derived_for_the_text_that_names_it(pair: Pair) -> None:
+    one, other = pair
+    points = [point(client.find(object_id=AGREE)[0].spki) for client in pair]
+    wanted = spec(Algorithm.AES_256, "derived", b"derived", Usage.ENCRYPT)
+    try:
+        one.agree(AGREE, points[1], wanted, b"for this")
+    except Unsupported:  # SoftHSM knows no KDF: said before anything is made, so that the secret itself can be taken
+        assert one.find(object_id=b"derived") == ()
+        return
+    other.agree(AGREE, points[0], wanted, b"for this")
+    assert other.decrypt(b"derived", one.encrypt(b"derived", b"text")) == b"text"
+    other.agree(AGREE, points[0], spec(Algorithm.AES_256, "else", b"else", Usage.ENCRYPT), b"for something else")
+    with pytest.raises(ConsoleError):
+        other.decrypt(b"else", one.encrypt(b"derived", b"text"))

@@ -13,7 +13,9 @@ from types import ModuleType
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import load_der_public_key
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.x963kdf import X963KDF
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
 from hsm_console.audit import seal
 from hsm_console.domain.errors import DeviceError, EnvironmentFault, VerificationFailed
@@ -66,6 +68,22 @@ def test_module_without_a_profile_makes_and_uses_keys(nss: Binding) -> None:
         assert client.decrypt(aes.object_id, message, b"aad") == b"secret"
         assert {info.label for info in client.find()} == {"k", "a"}
         assert client.destroy(key.object_id) == 2
+
+
+def test_key_that_is_agreed_on_by_the_devices_own_kdf(nss: Binding) -> None:
+    """CKD_SHA256_KDF in a module, X9.63's KDF in software: the same key."""
+    spec = KeySpec(algorithm=Algorithm.EC_P256, label="pair", object_id=b"\x01" * 16, usages=(Usage.DERIVE,))
+    wanted = KeySpec(algorithm=Algorithm.AES_256, label="made", object_id=b"\x02" * 16, usages=(Usage.ENCRYPT,))
+    with HsmClient(nss) as client:
+        client.log_in(Secret(PIN))
+        public = load_der_public_key(client.generate(spec).spki)
+        assert isinstance(public, ec.EllipticCurvePublicKey)
+        mine = ec.generate_private_key(ec.SECP256R1())
+        point = mine.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+        client.agree(spec.object_id, point, wanted, b"entry 7")
+        message = client.encrypt(wanted.object_id, b"text", b"aad")
+    key = X963KDF(hashes.SHA256(), 32, b"entry 7").derive(mine.exchange(ec.ECDH(), public))
+    assert AESGCM(key).decrypt(message.iv, message.ciphertext + message.tag, b"aad") == b"text"
 
 
 def test_module_that_wants_text_at_its_start_is_told_of_it(nss: Binding) -> None:

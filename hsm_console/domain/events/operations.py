@@ -62,6 +62,7 @@ class OperationSucceeded(Event, frozen=True, kw_only=True, tag="operation-succee
 
     index: which key of a batch; last: the intent ends with this entry. custody: where the private key lies.
     device: name of the further device that did it; empty: the workspace's own token. source: as in the intent.
+    kdf: how AGREE's key was derived, `x963-sha256`; empty: the secret of ECDH itself is the key.
     """
 
     intent: int
@@ -84,6 +85,7 @@ class OperationSucceeded(Event, frozen=True, kw_only=True, tag="operation-succee
     custody: Custody = Custody.DEVICE
     device: str = ""
     source: str = ""
+    kdf: str = ""
 
 
 class OperationFailed(Event, frozen=True, kw_only=True, tag="operation-failed"):

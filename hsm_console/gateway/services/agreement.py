@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
@@ -12,14 +13,25 @@ from hsm_console.domain.events import Recorded
 from hsm_console.domain.ids import object_id
 from hsm_console.domain.keys import Algorithm, KeyInfo, KeySpec, Usage
 from hsm_console.gateway.services.copy_proof import different
-from hsm_console.hsm.port import Hsm
+from hsm_console.hsm.port import Hsm, Unsupported
 
 KEY, PAIR, TRIAL = range(3)
 """Which of the intent's ids is whose: the wrapping key, the pairs that agree, a key that tries whether they did."""
 
 
-def agreed(announced: Recorded, label: str, devices: tuple[Hsm, Hsm]) -> tuple[KeyInfo, KeyInfo]:
-    """The wrapping key in the first and in the second device. The pairs live only as long as this takes."""
+X963_SHA256 = "x963-sha256"
+
+
+class Agreed(NamedTuple):
+    """The wrapping key in the first and in the second device; kdf: how it came from the secret, empty for the secret
+    itself (ADR 0022)."""
+
+    keys: tuple[KeyInfo, KeyInfo]
+    kdf: str
+
+
+def agreed(announced: Recorded, label: str, devices: tuple[Hsm, Hsm]) -> Agreed:
+    """The pairs live only as long as this takes."""
     fingerprint = bytes.fromhex(announced.fingerprint)
     pair = KeySpec(
         algorithm=Algorithm.EC_P256,
@@ -30,10 +42,9 @@ def agreed(announced: Recorded, label: str, devices: tuple[Hsm, Hsm]) -> tuple[K
     wrapping = KeySpec(
         algorithm=Algorithm.AES_256, label=label, object_id=object_id(fingerprint, KEY), usages=(Usage.WRAP,)
     )
-    made: list[KeyInfo] = []
     try:
         points = [_point(device.generate(pair).spki) for device in devices]
-        made = [d.agree(pair.object_id, point, wrapping) for d, point in zip(devices, points[::-1], strict=True)]
+        made = _derived(fingerprint, pair.object_id, points, wrapping, devices)
         _try(fingerprint, label, wrapping.object_id, devices)
     except BaseException:
         for device in devices:
@@ -43,7 +54,23 @@ def agreed(announced: Recorded, label: str, devices: tuple[Hsm, Hsm]) -> tuple[K
         for device in devices:
             _remove(device, pair.object_id)
             _remove(device, object_id(fingerprint, TRIAL))
-    return made[0], made[1]
+    return made
+
+
+def _derived(
+    fingerprint: bytes, pair_id: bytes, points: list[bytes], wrapping: KeySpec, devices: tuple[Hsm, Hsm]
+) -> Agreed:
+    """By the KDF where both devices have it; the text that goes into it names the intent's entry."""
+    info = f"hsm-console/wrapping-key/v1\n{fingerprint.hex()}\n".encode()
+    one, other = devices
+    with suppress(Unsupported):
+        first = one.agree(pair_id, points[1], wrapping, info)
+        try:
+            return Agreed((first, other.agree(pair_id, points[0], wrapping, info)), X963_SHA256)
+        except Unsupported:
+            one.destroy(wrapping.object_id)  # of no use to anybody: the other device does not hold it
+            raise
+    return Agreed((one.agree(pair_id, points[1], wrapping), other.agree(pair_id, points[0], wrapping)), "")
 
 
 def _try(fingerprint: bytes, label: str, wrapping_id: bytes, devices: tuple[Hsm, Hsm]) -> None:

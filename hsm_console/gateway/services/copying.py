@@ -53,20 +53,21 @@ class Copying:
 
         def act(announced: Recorded) -> tuple[ev.OperationSucceeded, KeyInfo]:
             made = agreement.agreed(announced, intent.label, devices)
-            for place, key in zip(places, made, strict=True):
+            for place, key in zip(places, made.keys, strict=True):
                 place.took(key)
             done = ev.OperationSucceeded(
                 intent=announced.seq,
                 operation=Operation.AGREE,
-                key_id=made[0].object_id.hex(),
-                label=made[0].label,
-                algorithm=made[0].algorithm,
-                attributes=made[0].attributes,
+                key_id=made.keys[0].object_id.hex(),
+                label=made.keys[0].label,
+                algorithm=made.keys[0].algorithm,
+                attributes=made.keys[0].attributes,
                 grade=grade(other.station.info),
                 device=intent.device,
                 source=intent.source,
+                kdf=made.kdf,
             )
-            return done, made[0]
+            return done, made.keys[0]
 
         return perform(core, job.session, intent, act, correlation=job.correlation, critical=True)[1]
 
