@@ -151,8 +151,8 @@ class Object:
 
 def test_searches_are_finished_before_anything_is_read() -> None:
     searching = Searching()
-    assert len(objects.search(searching, ObjectClass.PRIVATE_KEY)) == 25
-    assert len(objects.everything(searching)) == 75
+    assert len(objects.search(searching, (ObjectClass.PRIVATE_KEY,))) == 25
+    assert len(objects.search(searching)) == 25
     assert objects.taken(searching, Attribute.ID, b"\x01")
     assert not searching.active
 
@@ -166,7 +166,7 @@ class Endless(Searching):
 def test_search_without_end_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(objects, "MOST_OBJECTS", 1000)
     with pytest.raises(DeviceError) as caught:
-        objects.search(Endless(), ObjectClass.PRIVATE_KEY)
+        objects.search(Endless(), (ObjectClass.PRIVATE_KEY,))
     assert caught.value.problem.code == "answer-unusable"
 
 
