@@ -149,6 +149,7 @@ class Page(QWidget):
         inner.setMaximumWidth(engine().px(width))
         box = QHBoxLayout(inner)
         box.setContentsMargins(0, 0, 0, 0)
+        box.setSpacing(engine().px(8))
         self._left, self._right = QHBoxLayout(), QHBoxLayout()
         for side in (self._left, self._right):
             side.setSpacing(engine().px(12))

@@ -21,6 +21,7 @@ from ui.theme import icons
 from ui.theme.engine import engine
 
 SPACE = 12
+LINE = 20  # height of a line of the usual text
 B = TypeVar("B", bound=QBoxLayout)
 
 
@@ -101,11 +102,14 @@ def picture(name: str, token: str, size: int = 20) -> QLabel:
 
 
 def marked(icon: str, token: str, text: QWidget, *, size: int = 20) -> QHBoxLayout:
-    """An icon with text beside it, aligned to the first line."""
+    """An icon with text beside it, in the middle of the first line."""
     box = QHBoxLayout()
     box.setContentsMargins(0, 0, 0, 0)
     box.setSpacing(engine().px(10))
-    box.addWidget(picture(icon, token, size), 0, Qt.AlignmentFlag.AlignTop)
+    sign, lower = picture(icon, token, size), engine().px(max(LINE - size, 0)) // 2
+    sign.setContentsMargins(0, lower, 0, 0)
+    sign.setFixedHeight(sign.height() + lower)
+    box.addWidget(sign, 0, Qt.AlignmentFlag.AlignTop)
     box.addWidget(text, 1)
     return box
 
