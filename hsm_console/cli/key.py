@@ -51,6 +51,12 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         verb.add_argument("--json", action="store_true")
 
 
+def _of_listing(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--find", default="", metavar="TEXT", help="part of a name, an id or a fingerprint")
+    verb.add_argument("--limit", type=int, default=0, metavar="N", help="at most so many, 1 to 1000")
+    verb.add_argument("--after", default="", metavar="ID", help="go on after this key: the last one of the page before")
+
+
 def _of_making(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--algorithm", required=True, help="a kind of key, as `key offers` lists them")
     verb.add_argument("--label", required=True, help="the name; {n} becomes the number, {nn} with a zero before it")
@@ -84,6 +90,7 @@ def _of_saving(verb: argparse.ArgumentParser) -> None:
 
 
 _MORE: dict[str, Callable[[argparse.ArgumentParser], None]] = {
+    "list": _of_listing,
     "make": _of_making,
     "destroy": _of_destroying,
     "wrap": _of_wrapping,
@@ -102,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
 
 def find(session: Session, given: str) -> KeyView:
     """A key by its id or its name. Raises InputError `key-unknown`."""
-    listed = keys.listed(session)
+    listed = keys.listed(session, given)
     for key in listed:
         if key.object_id == given.lower():
             return key
@@ -116,8 +123,12 @@ def find(session: Session, given: str) -> KeyView:
     return named[0]
 
 
-def _list(_args: argparse.Namespace, session: Session) -> tuple[Any, list[str]]:
-    found = keys.listed(session)
+def _list(args: argparse.Namespace, session: Session) -> tuple[Any, list[str]]:
+    if not (args.limit or args.find or args.after):
+        found = keys.listed(session)
+    else:
+        limit = args.limit or keys.PAGE
+        found = keys.page(session, text=args.find, after=args.after, limit=limit)
     lines = [f"{k.object_id}  {k.algorithm}  {k.state}  {k.custody.value}  {k.label}" for k in found]
     return found, lines or ["There are no keys."]
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 import sqlite3
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -189,8 +191,22 @@ def key(conn: sqlite3.Connection, object_id: str) -> KeyRow | None:
 
 def keys(conn: sqlite3.Connection) -> tuple[KeyRow, ...]:
     """All, newest first."""
-    rows = conn.execute("SELECT row FROM key ORDER BY seq DESC, object_id")
-    return tuple(msgspec.json.decode(row[0], type=KeyRow) for row in rows)
+    return keys_page(conn)
+
+
+def keys_page(
+    conn: sqlite3.Connection, *, after: str = "", most: int = 0, fits: Callable[[KeyRow], bool] = lambda _: True
+) -> tuple[KeyRow, ...]:
+    """Those that fit, newest first, from the one after the key of this id on; most 0: all of them."""
+    where: str = ""
+    given: tuple[int | str, ...] = ()
+    if after:
+        found = conn.execute("SELECT seq FROM key WHERE object_id=?", (after,)).fetchone()
+        seq = found[0] if found else -1
+        where, given = "WHERE seq < ? OR (seq = ? AND object_id > ?)", (seq, seq, after)
+    rows = conn.execute(f"SELECT row FROM key {where} ORDER BY seq DESC, object_id", given)  # noqa: S608 - of two texts
+    fitting = filter(fits, (msgspec.json.decode(row[0], type=KeyRow) for row in rows))
+    return tuple(itertools.islice(fitting, most or None))
 
 
 class People:

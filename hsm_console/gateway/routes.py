@@ -54,7 +54,7 @@ def table(
               query=("step", "decision", "because")),
         Route("GET", f"{ceremony}/files", evidence.listed, list[str], action=a.READ_CEREMONY),
         Route("GET", f"{ceremony}/files/{{name*}}", evidence.file, BYTES, action=a.READ_CEREMONY),
-        Route("GET", "/v1/keys", keys.listed, list[msg.KeyView], action=a.READ_KEYS),
+        Route("GET", "/v1/keys", keys.listed, list[msg.KeyView], action=a.READ_KEYS, query=("text", "after", "limit")),
         Route("GET", "/v1/people", folk.listed, list[people.PersonView], action=a.READ_PEOPLE),
         Route("POST", "/v1/people", folk.enrol, people.PersonView, body=people.Enrol, action=a.ENROL),
         Route("POST", "/v1/people/{uid}/revoke", folk.revoke, people.PersonView, body=people.Revoke,

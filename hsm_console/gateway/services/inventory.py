@@ -33,6 +33,8 @@ from hsm_console.pki import profiles
 from hsm_console.pki import roster as rosters
 from hsm_console.pki.authority import Authority
 
+MOST_KEYS = 1000
+
 
 class Keys:
     """Handler of /v1/keys."""
@@ -41,9 +43,17 @@ class Keys:
         self._core = core
 
     def listed(self, call: Call) -> list[KeyView]:
-        """Every key that the log knows, newest first"""
+        """Keys that the log knows, newest first: all, or at most `limit` after the key `after` that `text` fits"""
+        text = call.query.get("text", "").casefold().strip()
+        most, after = call.number("limit", 0, most=MOST_KEYS), call.query.get("after", "")
         with self._core.reading() as conn:
-            return [key_view(row) for row in projections.keys(conn)]
+            rows = projections.keys_page(conn, after=after, most=most, fits=lambda row: _fits(row, text))
+        return [key_view(row) for row in rows]
+
+
+def _fits(row: KeyRow, text: str) -> bool:
+    """text: part of a name, of an id, of a fingerprint."""
+    return not text or text in row.label.casefold() or text in row.object_id or text in row.fingerprint
 
 
 def key_view(row: KeyRow) -> KeyView:
