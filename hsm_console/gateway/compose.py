@@ -294,7 +294,7 @@ def _serve(core: Core, run: Path, listen: str) -> Gateway:
         copying.settle()
         people.renew_crl()
         own_log.quietly()
-        read_back.quietly(core)
+        read_back.soon(core)
 
     core.device.recover = after_unlock
     routes = table(access, ceremonies, evidence, Scripts(evidence), Keys(core), people, auditing)

@@ -6,7 +6,8 @@ as well is told of once for each change.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+import threading
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from hsm_console.ceremony import recovery
 from hsm_console.domain import events as ev
@@ -20,28 +21,45 @@ from hsm_console.hsm.pool import Priority
 
 GUARDS = ("sensitive", "always_sensitive", "extractable", "never_extractable", "private", "token", "local")
 LISTED = 100
+WAIT_S = 2.0
+
+
+def soon(core: Core) -> None:
+    """Read and compare in the background. A token of usual size is done before this returns; nobody who unlocks one
+    with ten thousand keys waits for them."""
+    reading = threading.Thread(target=quietly, args=(core,), name="read-back", daemon=True)
+    reading.start()
+    reading.join(WAIT_S)
 
 
 def quietly(core: Core) -> None:
     """Read and compare. What fails is in the diagnostics: the unlocking itself has succeeded."""
+    before = _rows(core)
     try:
         found = core.device.run_here("find", priority=Priority.BULK)
     except ConsoleError as error:
         core.incidents.note(f"keys read back: {error.problem.code}", error)
         return
-    event = compared(core, found)
+    event = compared(core, found, before)
     last = _last(core)
     if _answer(event) != (_answer(last) if last else ((), (), ())):
-        core.log.append([Draft(event=event, critical=True)])
+        try:
+            core.log.append([Draft(event=event, critical=True)])
+        except ConsoleError as error:  # the gateway ended meanwhile, or the log takes nothing: told elsewhere
+            core.incidents.note("keys read back: not recorded", error)
 
 
-def compared(core: Core, found: Sequence[KeyInfo]) -> ev.KeysReadBack:
-    """What these keys of the token are, beside those of the log."""
-    with core.reading() as conn:
-        rows = {row.object_id: row for row in projections.keys(conn)}
+def compared(core: Core, found: Sequence[KeyInfo], before: Mapping[str, KeyRow]) -> ev.KeysReadBack:
+    """What these keys of the token are, beside those of the log. before: the log's when the reading began.
+
+    What was made or destroyed while the token was read is neither missing nor a stranger.
+    """
+    rows = _rows(core)
     seen = {key.object_id.hex(): key for key in found}
-    active = {key_id: row for key_id, row in rows.items() if row.state == "active" and not _elsewhere(row, seen)}
-    strangers = [key for key_id, key in seen.items() if key_id not in rows or rows[key_id].state == "destroyed"]
+    steady = (key_id for key_id, row in before.items() if row.state == "active" and rows[key_id].state == "active")
+    active = {key_id: rows[key_id] for key_id in steady if not _elsewhere(rows[key_id], seen)}
+    gone = {key_id for key_id, row in before.items() if row.state == "destroyed"}
+    strangers = [key for key_id, key in seen.items() if key_id not in rows or key_id in gone]
     known = _remains(core) if strangers else frozenset()
     info = core.device.info
     return ev.KeysReadBack(
@@ -51,6 +69,11 @@ def compared(core: Core, found: Sequence[KeyInfo]) -> ev.KeysReadBack:
         missing=_listed(_name(row.label, key_id) for key_id, row in active.items() if key_id not in seen),
         foreign=_listed(_name(key.label, key.object_id.hex()) for key in strangers if key.object_id.hex() not in known),
     )
+
+
+def _rows(core: Core) -> dict[str, KeyRow]:
+    with core.reading() as conn:
+        return {row.object_id: row for row in projections.keys(conn)}
 
 
 def _elsewhere(row: KeyRow, seen: Collection[str]) -> bool:
