@@ -260,6 +260,7 @@ def samples() -> list[e.AnyEvent]:
             until=12,
             matched=8,
             findings=(),
+            heads={"22" * 16: 3},
         ),
         e.KeysReadBack(serial="SIM0001", known=3, foreign=("stray (4455)",)),
         e.LogChecked(what="background", first=0, last=9, size=10, anchored=-1, result="NOT OK", findings=("GAP: x",)),
@@ -283,6 +284,7 @@ def samples() -> list[e.AnyEvent]:
             below=2,
             fingerprint=SHA,
             segments=(e.SegmentFile(segment=0, first=0, last=255, file="segment-000000.tar.age", sha256=SHA),),
+            sealing=("names", "free-text"),
         ),
         *order_samples(),
         e.MemberAdded(
