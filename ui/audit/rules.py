@@ -6,7 +6,7 @@ from functools import partial
 
 from PySide6.QtCore import QModelIndex, Signal
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QLabel, QVBoxLayout, QWidget
 
 from hsm_console.client import alerts
 from hsm_console.client.session import Session
@@ -22,6 +22,7 @@ from ui.shell.page import Page
 from ui.texts import tr
 from ui.theme.engine import engine
 from ui.widgets.basics import button, card, clear, label, pairs, row
+from ui.widgets.beside import Beside
 from ui.widgets.busy import BusyButton
 from ui.widgets.field import choice
 from ui.widgets.fold import technical
@@ -31,7 +32,7 @@ from ui.widgets.tables import ROW, Rows
 WIDTH = 1180
 THE_RULES, KEYS, PEOPLE = "rules", "keys", "people"
 _SHOWN_ROWS = 9
-_NAMES, _CHOICE, _SIDE = 108, 380, 396
+_NAMES, _CHOICE, _SIDE, _LEAST = 108, 380, 396, 660
 
 
 class RulesPage(Page):
@@ -72,27 +73,21 @@ class RulesPage(Page):
         self.first = self.which.control
 
     def _new_table(self) -> Rows:
-        about = tr("Up and Down move; the chosen one is told in full beside the table.")
+        about = tr("Up and Down move; the chosen one is told in full beside it.")
         made = Rows(tables.RULE_WIDTHS, 1, name=tr("Rules that watch the log"), about=about)
         made.setModel(self.model)
-        made.setMinimumHeight(engine().px(ROW * (_SHOWN_ROWS + 1)))
         made.selectionModel().currentRowChanged.connect(lambda now, _before: self._tell_one(now))
         made.hide()
         return made
 
-    def _middle(self) -> QHBoxLayout:
-        """The table, and beside it the chosen row in full."""
+    def _middle(self) -> Beside:
+        """The table, and the chosen row in full: beside it, or below it where there is no room."""
         side = QWidget()
-        side.setFixedWidth(engine().px(_SIDE))
         outer = QVBoxLayout(side)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addLayout(self._one)
         outer.addStretch(1)
-        box = QHBoxLayout()
-        box.setSpacing(engine().px(16))
-        box.addWidget(self.table, 1)
-        box.addWidget(side)
-        return box
+        return Beside(self.table, side, least=_LEAST, width=_SIDE, height=ROW * (_SHOWN_ROWS + 1))
 
     # -- looking ---------------------------------------------------------------------------------------------
 
