@@ -136,7 +136,9 @@ def _read_protected(protected: bytes, vkey: Vkey) -> tuple[str, int, int]:
 
 def _read_proof(unprotected: dict[Any, Any]) -> tuple[int, int, tuple[bytes, ...]]:
     proofs = unprotected.get(_VDP)
-    listed = proofs.get(_INCLUSION) if isinstance(proofs, dict) else None
+    listed = proofs.get(_INCLUSION) if isinstance(proofs, dict) and len(proofs) == 1 else None
+    if not set(unprotected) <= {_VDP, "entry", "leaf"}:  # nobody signed what stands there: another reader may heed it
+        _failed("receipt-unreadable", "it carries something that this log never writes")
     if not isinstance(listed, list) or len(listed) != 1 or not isinstance(listed[0], bytes):
         _failed("receipt-unreadable", "it carries no inclusion proof")
     proof = _load(listed[0])

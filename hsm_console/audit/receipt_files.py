@@ -19,6 +19,7 @@ MAX_FILE_BYTES = 64 * 1024 * 1024
 MAX_TEXT_BYTES = 1024 * 1024
 _RENDER_DPI = (150, 300)
 _RENDER_TIMEOUT_S = 60
+_MOST_PAGES = 100
 _PICTURES = (b"\x89PNG", b"\xff\xd8", b"II*\x00", b"MM\x00*")
 
 
@@ -99,7 +100,17 @@ def _pdf_codes(path: Path, *, all_sizes: bool = False) -> list[str]:
     codes: list[str] = []
     with tempfile.TemporaryDirectory(prefix="hsm-console-receipt-") as name:
         for dpi in _RENDER_DPI:
-            command = ["pdftoppm", "-r", str(dpi), "-gray", "-png", str(path.absolute()), f"{name}/{dpi}"]
+            command = [
+                "pdftoppm",
+                "-l",
+                str(_MOST_PAGES),
+                "-r",
+                str(dpi),
+                "-gray",
+                "-png",
+                str(path.absolute()),
+                f"{name}/{dpi}",
+            ]
             try:
                 subprocess.run(command, check=True, capture_output=True, timeout=_RENDER_TIMEOUT_S)
             except (subprocess.SubprocessError, OSError) as fault:

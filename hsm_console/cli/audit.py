@@ -29,6 +29,7 @@ from hsm_console.domain.messages.audit import Finding, VerifyReport
 
 Subparsers = Any  # argparse's own type is private
 _TILES = "tlog-tiles"
+_DIGITS = 15
 
 
 def register(subparsers: Subparsers) -> None:
@@ -58,13 +59,20 @@ def register(subparsers: Subparsers) -> None:
     _alerts_arguments(verbs)
     entries = verbs.add_parser("entries", help="list entries in plain words")
     entries.add_argument("log", type=Path, help="workspace folder, audit.db or bundle")
-    entries.add_argument("--from", dest="start", type=int, default=0, help="first entry (default 0)")
-    entries.add_argument("--limit", type=int, default=0, help="at most so many (default: all)")
+    entries.add_argument("--from", dest="start", type=_number, default=0, help="first entry (default 0)")
+    entries.add_argument("--limit", type=_number, default=0, help="at most so many (default: all)")
     show = verbs.add_parser("show", help="one entry in full")
     show.add_argument("log", type=Path, help="workspace folder, audit.db or bundle")
-    show.add_argument("entry", type=int, help="number of the entry, from 0")
+    show.add_argument("entry", type=_number, help="number of the entry, from 0")
     for item in (export, entries, show):
         item.add_argument("--json", action="store_true", help="machine-readable output")
+
+
+def _number(text: str) -> int:
+    """A number of entries, or of one: as far as a log can count."""
+    if not text.isascii() or not text.isdecimal() or len(text) > _DIGITS:
+        raise argparse.ArgumentTypeError(f"“{text[:40]}” is no number from 0 to {10**_DIGITS - 1}")
+    return int(text)
 
 
 def _verify_arguments(parser: argparse.ArgumentParser) -> None:

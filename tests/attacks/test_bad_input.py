@@ -212,6 +212,14 @@ def test_a_file_that_is_none_is_named(case, tmp_path, verb, kind):
     assert peak < MOST_BYTES
 
 
+@pytest.mark.parametrize("number", ["-1", "9" * 30, "1e3", "\u0663", ""])
+def test_what_is_no_number_of_an_entry_is_named(case, number):
+    for verb in (("entries", case.folder, f"--from={number}"), ("show", case.folder, "--", number)):
+        code, said, _ = tool("audit", *verb)
+        assert code == 2, said
+        assert "is no number" in said
+
+
 def test_a_name_too_long_is_named(case):
     for verb in (("verify", case.folder, "--vkey", "x" * 300), ("verify", "x" * 300, "--vkey", case.vkey.text)):
         code, said, _ = tool("audit", *verb)

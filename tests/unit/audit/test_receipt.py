@@ -136,6 +136,21 @@ def test_the_size_one_more_or_less_is_refused(key_receipt, vkey):
         assert code(receipt.verify, receipt.Receipt(proof=changed), vkey) == "bad-signature"
 
 
+@pytest.mark.parametrize(
+    "more",
+    [{"note": "approved by the board"}, {1: -7}, {2: [99]}, {4: b"another key"}, {396: {-1: [b""], -2: [b""]}}],
+    ids=["a note", "an algorithm", "what is critical", "a key", "another proof"],
+)
+def test_what_nobody_signed_is_not_carried_along(key_receipt, vkey, more):
+    """The header of a COSE message that is not protected: any hand may write there, and other readers may heed it."""
+    data = base45.decode(key_receipt.qr.removeprefix("HSM1:"))
+    protected, unprotected, _, signature = cbor2.loads(data).value
+    if 396 in more:
+        more = {396: {-1: unprotected[396][-1], -2: [b""]}}
+    changed = data[:1] + cbor2.dumps([protected, {**unprotected, **more}, None, signature], canonical=True)
+    assert code(cose.verify, changed, vkey) == "receipt-unreadable"
+
+
 def test_every_bit_of_the_code_counts(key_receipt, vkey):
     data = base45.decode(key_receipt.qr.removeprefix("HSM1:"))
     generator, same = random.Random(7), 0
