@@ -18,7 +18,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     verbs = parser.add_subparsers(dest="ceremony_verb", metavar="WHAT", required=True)
 
     listing = verbs.add_parser("list", help="the scripts that ship, and those of a folder")
-    listing.add_argument("--folder", type=Path, help="a workspace's own scripts")
+    listing.add_argument("--folder", type=Path, help="also those of a workspace, or of a folder of TOML files")
     listing.add_argument("--json", action="store_true")
 
     linting = verbs.add_parser("lint", help="find what cannot happen in a script")
@@ -67,7 +67,8 @@ def load(name: str) -> str:
 def _list(args: argparse.Namespace) -> int:
     texts = dict(script.library())
     if args.folder is not None:
-        texts |= script.own(args.folder)
+        inside = args.folder / "scripts"
+        texts |= script.own(inside if (args.folder / "workspace.toml").exists() else args.folder)
     if args.json:
         print(json.dumps([_entry(text) for text in texts.values()], indent=1, ensure_ascii=False))
         return ExitCode.OK

@@ -147,6 +147,13 @@ class Devices:
             member = self._fleet.made(_row_of(wish))
             try:
                 info = member.station.describe(by_person=True)
+                if not info.initialised:  # what answers is a blank token in its place: no serial to hold it to
+                    raise _refused(
+                        "device-blank",
+                        f"There is no token “{wish.label}”; only a blank one answers.",
+                        "Initialise the token first: with its maker's tool, or a software token with "
+                        "`hsm-console device prepare`. Then add it.",
+                    )
                 if wish.serial and info.serial != wish.serial:
                     raise wrong_serial(wish.serial, info.serial, wish.name)
                 self._check_serial(info.serial)

@@ -110,6 +110,8 @@ def test_the_same_token_is_not_added_twice(yard: Any, helpers: Helpers) -> None:
         ({"label": ""}, "device-label"),
         ({"adapter": "none"}, "adapter-unknown"),
         ({"label": "nothing there", "serial": "X"}, "token-missing"),
+        ({"label": "nothing there"}, "device-blank"),
+        ({"label": "nothing there", "adapter": "softhsm"}, "device-blank"),
         ({"adapter": "luna"}, "module-missing"),
     ],
 )
