@@ -132,7 +132,7 @@ def _show(found: list[CosignatureView], *, as_json: bool) -> None:
         print(msgspec.json.encode(found).decode())
         return
     for item in found:
-        kind = "with a certificate" if item.person else "with a device's key"
+        kind = "with a certificate" if item.person else "with a key of its own"
         when = moment(item.signed_ms, "UTC")[0]
         print(f"entry {item.entry}: {item.witness} cosigned {item.size} entries on {when}, {kind}")
     if not found:

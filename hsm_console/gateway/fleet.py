@@ -315,7 +315,7 @@ class Fleet:
                 code="devices-too-few",
                 what=f"Of the {least} devices that should be unlocked, {len(able)} are: {', '.join(able) or 'none'}.",
                 key_state="No key was touched. One more failure stops the work with keys.",
-                todo="Unlock or repair the others (page “Devices”, or `hsm-console device list`).",
+                todo="Unlock or repair the others (page “Modules”, or `hsm-console device list`).",
                 contact="the administrator of the HSM",
             ),
         )
