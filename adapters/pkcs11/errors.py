@@ -176,6 +176,7 @@ _UNSUPPORTED = (
     "CKR_DOMAIN_PARAMS_INVALID",
     "CKR_KEY_SIZE_RANGE",
     "CKR_CURVE_NOT_SUPPORTED",
+    "CKR_RANDOM_NO_RNG",
 )
 _FAILED = _Meaning(
     "device-failed",

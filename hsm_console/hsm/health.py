@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import time
 
@@ -10,6 +11,7 @@ import msgspec
 from hsm_console.domain.errors import ConsoleError, Problem
 from hsm_console.domain.keys import DeviceInfo
 from hsm_console.hsm.breaker import Phase
+from hsm_console.hsm.port import Unsupported
 from hsm_console.hsm.worker import HsmClient
 
 _BYTES = 32
@@ -43,12 +45,13 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def examined(client: HsmClient, before: Status) -> Status:
-    """Describe the token and draw random bytes. Never raises for the device."""
+    """Describe the token and draw random bytes, where it has any. Never raises for the device."""
     began = time.monotonic()
     info, problem, failures = before.info, None, 0
     try:
         info = client.describe()
-        client.random(_BYTES)
+        with contextlib.suppress(Unsupported):
+            client.random(_BYTES)
     except ConsoleError as error:
         problem, failures = error.problem, before.failures + 1
     return msgspec.structs.replace(

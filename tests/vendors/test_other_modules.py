@@ -23,6 +23,7 @@ from hsm_console.domain.keys import Algorithm, KeySpec, SignMechanism, Usage
 from hsm_console.domain.secret import Secret
 from hsm_console.gateway import seal_keys
 from hsm_console.gateway.services import second
+from hsm_console.hsm import health
 from hsm_console.hsm.keys import default_mechanism
 from hsm_console.hsm.port import Binding, DataObject, Unsupported
 from hsm_console.hsm.worker import HsmClient
@@ -180,3 +181,17 @@ def test_all_calls_go_to_one_list_of_functions(name: str) -> None:
     """p11-kit gives every asker a list with logins of its own."""
     (module,) = real.needs(name)
     subprocess.run([sys.executable, "-c", SAME_LIST, module], check=True, capture_output=True)
+
+
+def test_module_without_keys_and_without_a_pin_is_well_all_the_same() -> None:
+    """p11-kit's list of trusted certificates: write-protected, no log-in, no random numbers."""
+    (module,) = real.needs("p11-kit-trust.so")
+    with HsmClient(Binding(adapter="pkcs11", token_label="System Trust", options={"module": module})) as client:
+        assert client.describe().algorithms == ()
+        with pytest.raises(Unsupported):
+            client.random(32)
+        status = health.examined(client, health.Status(health=health.Health.DOWN, logged_in=False, waiting=0))
+        assert (status.failures, status.problem) == (0, None)
+        with pytest.raises(DeviceError) as caught:
+            client.log_in(Secret("some-pin-0000"))
+        assert caught.value.problem.code == "read-only"
