@@ -54,7 +54,7 @@ class BallotPage(StepPage):
             chip = PersonChip(seat.name, seat.role, note=tr("has not answered yet"))
             up = button(tr("Step up"), "act", name=tr("{name} steps up", name=seat.name))
             up.clicked.connect(lambda _checked=False, seat=seat: self.step_up_asked.emit(seat))
-            line = row(chip, up, stretch_last=True)
+            line = row(marked("ring", "ink-soft", chip), up, stretch_last=True)  # below those who have answered
             line.setStretch(0, 1)
             box.addLayout(line)
             self.step_ups.append(up)
