@@ -23,20 +23,24 @@ from ui.theme.engine import ThemeEngine
 
 
 @pytest.fixture
+def adapter() -> str:
+    """The module of the workspace; a test may be given another one."""
+    return "simulation"
+
+
+@pytest.fixture
 def open_house(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, qapp: QApplication, qtbot, found: Callable
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, qapp: QApplication, qtbot, found: Callable, adapter: str
 ) -> Iterator[Callable]:
-    """Makes the application on a workspace; call it again for a second start of the program. adapter: of the first."""
+    """Makes the application on a workspace; call it again for a second start of the program."""
     QStandardPaths.setTestModeEnabled(True)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    workspace = tmp_path / "workspace"
+    workspace = found(spec(tmp_path / "workspace", adapter))
     if qapp.findChild(ThemeEngine) is None:
         ThemeEngine(qapp)
     made: list[House] = []
 
-    def start(adapter: str = "simulation") -> House:
-        if not workspace.exists():
-            found(spec(workspace, adapter))
+    def start() -> House:
         calls = Calls(qapp)
         window = Window(lambda: calls.guards)
         qtbot.addWidget(window)

@@ -210,9 +210,10 @@ def encrypt_and_open(house: Any, plain: Path, folder: Path) -> None:
 
 
 @pytest.mark.softhsm
-def test_a_whole_life_in_a_real_module(open_house: Callable, tmp_path: Path) -> None:
+@pytest.mark.parametrize("adapter", ["softhsm"])
+def test_a_whole_life_in_a_real_module(open_house: Callable, tmp_path: Path, adapter: str) -> None:
     """Make, sign, verify, encrypt, decrypt, draw, destroy; a changed file is neither right nor opened."""
-    house = ready(open_house("softhsm"))
+    house = ready(open_house())
     plain = tmp_path / "payroll.xlsx"
     make(house, "sign", "ec-p384", "release-signing")
     carry_out(house, "Make keys")
