@@ -135,7 +135,8 @@ class Work:
             number += 1
             given = {"algorithm": "ec-p256", "label": f"batch {number} {{nnn}}", "count": str(BATCH)}
             order = orders.open_order(ada, "generate-keys", given)
-            order = orders.decide(self.yard.house.be("claude"), order.id, ev.Decision.APPROVE)
+            with self.yard.house.stepped_up("claude") as claude:
+                order = orders.decide(claude, order.id, ev.Decision.APPROVE)
             if self.carried_out(ada, order.id):
                 self.labels += [f"batch {number} {n:03}" for n in range(1, BATCH + 1)]
 
