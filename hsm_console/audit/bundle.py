@@ -103,14 +103,20 @@ class Bundle:
         data = read_tile(self._folder / "tile" / str(level), n)
         return data if data is not None and len(data) == tiles.TILE_BYTES else None
 
+    def unfinished(self, level: int, n: int) -> bytes:
+        """The tile at the right edge; empty where there is none."""
+        return read_tile(self._folder / "tile" / str(level), n) or b""
+
     def checkpoints(self) -> Iterator[tuple[int, str]]:
         folder = self._folder / "checkpoints"
         names = sorted((int(item.name), item) for item in folder.glob("*") if _SIZE.fullmatch(item.name))
         for size, path in names:
             yield size, _text(path)
         newest = _text(self._folder / "checkpoint")
-        if newest and names and newest != _text(names[-1][1]):
-            yield _size_of(newest), newest
+        if newest and not names:
+            yield _size_of(newest), newest  # as another writer of tlog-tiles leaves it: only the newest
+        elif newest and newest != _text(names[-1][1]):
+            yield max(_size_of(newest), names[-1][0]), newest  # an older one in its place is told as that
 
     def count(self) -> int:
         return max((size for size, _ in self.checkpoints()), default=0)

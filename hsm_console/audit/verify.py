@@ -17,6 +17,7 @@ from hsm_console.audit import canonical, tiles
 from hsm_console.audit.anchors import Anchor, TokenHead, decode_head
 from hsm_console.audit.anchors_required import KINDS, Required
 from hsm_console.audit.blame import Blame
+from hsm_console.audit.bundle import Bundle
 from hsm_console.audit.canonical import MAX_BYTES
 from hsm_console.audit.checkpoint import Vkey
 from hsm_console.audit.findings import Findings, Word, first_line
@@ -78,6 +79,8 @@ def verify_workspace(  # noqa: PLR0913 - each is one thing to hold the log again
                 verifier.note(item)
             verifier.read()
         verifier.end()
+        if isinstance(source, Bundle):
+            verifier.unfinished(source)
     return verifier.report(int((time.monotonic() - begun) * 1000))
 
 
@@ -284,6 +287,15 @@ class Verifier:
         self.in_clear.finish(self.retained.pruned, live=open_end)
         self.history.finish(entries, self.signed, live=open_end)
         self.vouched.finish(entries)
+
+    def unfinished(self, bundle: Bundle) -> None:
+        """The tiles at the right edge of a bundle: other readers of tlog-tiles take their hashes from there."""
+        size = self.edge.size
+        for level, hashes in enumerate(self.edge.levels if not self.findings.all() else ()):
+            stored = bundle.unfinished(level, size >> tiles.HEIGHT * (level + 1))
+            if hashes and stored != b"".join(hashes):
+                word, what = (Word.REWRITTEN, "was altered") if stored else (Word.INCOMPLETE, "is missing")
+                self.findings.add(word, f"the unfinished tile of level {level} {what}")
 
     def report(self, elapsed_ms: int) -> VerifyReport:
         entries = self.edge.size

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from hsm_console.audit import bundle
+from hsm_console.audit.verify import verify_workspace
 
 MOST_BYTES = 64_000_000
 HUGE = 10 * 10**9
@@ -140,6 +141,41 @@ def test_a_checkpoint_of_no_tree_holds_nobody_up(case, tmp_path):
     (folder / "checkpoints" / "\u0663").write_text("nothing")
     code, said, _ = tool("audit", "verify", folder, "--vkey", case.vkey.text)
     assert code == 1, said
+
+
+def exported(case, folder):
+    bundle.export(case.folder, folder)
+    return folder
+
+
+def judged(folder, case):
+    report = verify_workspace(folder, case.vkey, [], None)
+    return {item.word for item in report.findings}
+
+
+def test_a_bundle_with_an_older_head_in_the_place_of_the_newest_is_rolled_back(case, tmp_path):
+    folder = exported(case, tmp_path / "bundle")
+    oldest = min((folder / "checkpoints").iterdir(), key=lambda path: int(path.name))
+    (folder / "checkpoint").write_bytes(oldest.read_bytes())
+    assert judged(folder, case) == {"ROLLED-BACK"}
+
+
+def test_a_bundle_may_hold_its_newest_head_only(case, tmp_path):
+    """What C2SP tlog-tiles asks for; the folder of older heads is ours."""
+    folder = exported(case, tmp_path / "bundle")
+    shutil.rmtree(folder / "checkpoints")
+    assert judged(folder, case) == set()
+    (folder / "checkpoint").unlink()
+    assert judged(folder, case) == {"UNSIGNED"}
+
+
+def test_the_unfinished_tiles_of_a_bundle_are_those_of_its_entries(case, tmp_path):
+    folder = exported(case, tmp_path / "bundle")
+    tile = next(path for path in (folder / "tile" / "0").rglob("*") if path.parent.name.endswith(".p"))
+    tile.write_bytes(bytes(len(tile.read_bytes())))
+    assert judged(folder, case) == {"REWRITTEN"}
+    tile.unlink()
+    assert judged(folder, case) == {"INCOMPLETE"}
 
 
 def test_a_bundle_without_its_entries_does_not_pass_for_a_quiet_log(case, tmp_path):
