@@ -41,7 +41,8 @@ class Secrets:
                 raise usage("secret-missing", f"“{name}” is needed, and there is no terminal to type it at.")
             text = getpass.getpass(f"{question}: ", stream=sys.stderr)
         if not text:
-            raise usage("secret-missing", f"“{name}” is empty.")
+            todo = "Type it." if self._given is None else f"Give “{name}” in the JSON object on standard input."
+            raise usage("secret-missing", f"“{name}” is empty.", todo)
         return Secret(text)
 
     def new(self, name: str, question: str) -> Secret:
