@@ -96,7 +96,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         name = getattr(item, "originalname", "")
         if adapter and (name in OWN or (name in PIN_TESTS and adapter in NO_PIN)):
             continue
-        if adapter and name == PIN_CHANGED and "no-set-pin" in RULES[adapter].rules:
+        if adapter and name == PIN_CHANGED and {"no-set-pin", "no-login"} & set(RULES[adapter].rules):
             continue
         if adapter and (name not in SHORT or any(word in item.name for word in SLOW)):
             item.add_marker(pytest.mark.soak)
