@@ -95,7 +95,7 @@ class Rate:
     def _close(self, bucket: int) -> None:
         """A minute is over: it becomes history."""
         if self._most:
-            self._mean = self._most if not self.minutes else self._mean + WEIGHT * (self._most - self._mean)
+            self._mean = float(self._most) if not self.minutes else self._mean + WEIGHT * (self._most - self._mean)
             self.peak = max(self.peak, self._most)
             self.minutes += 1
         self._bucket, self._most = bucket, 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from hsm_console.detect.engine import Engine
@@ -28,6 +28,7 @@ LOGGED_ON = ev.LoggedOn(roles=(Role.AUDITOR,), certificate_serial="01")
     ),
     share=st.floats(0, 1),
 )
+@example(steps=[("use", 300), ("use", HOUR)], share=1.0)
 def test_any_history_goes_on_from_any_entry(new_story: Any, steps: Any, share: float) -> None:
     story = new_story()
     acts = {
