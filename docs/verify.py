@@ -38,7 +38,7 @@ def open_proof(path):  # C2SP tlog-proof, or the token's head as JSON -> size, r
     except (ValueError, IndexError, KeyError): say("BAD-PROOF", f"{path}: the proof does not lead to the root")
 def main(file, receipts, live):
     wal = live or os.path.exists(file + "-wal") and os.path.getsize(file + "-wal"); folder = pathlib.Path(file).parent / "segments"
-    db = sqlite3.connect(f"file:{file}?" + ("mode=ro" if wal else "immutable=1"), uri=True); db.text_factory = bytes; one = lambda what, *keys: db.execute("SELECT " + what, keys).fetchone() or (None, None)
+    db = sqlite3.connect(f"file:{file}?" + "mode=ro" + "&immutable=1" * (not wal), uri=True); db.text_factory = bytes; one = lambda what, *keys: db.execute("SELECT " + what, keys).fetchone() or (None, None)
     tile, row = lambda n: one("data FROM tile WHERE level=0 AND n=?", n)[0], lambda d: one("seq,sealed FROM disclosure WHERE digest=?", d)
     if one("count(*) FROM sqlite_master WHERE type='table' AND name IN ('entry','checkpoint')") != (2,): raise ValueError("no log")
     notes = db.execute("SELECT size, substr(CAST(note AS BLOB), 1, 65536) FROM checkpoint ORDER BY size").fetchall()
@@ -92,9 +92,9 @@ def main(file, receipts, live):
          SEALED=gone or opened and not live or {w[:2] for w in cut.get("sealing", ())} & hidden or one("count(*) FROM disclosure WHERE seq >= ? OR seq < 0", below)[0] > held, INTERRUPTED=not live and any(intents.values()))
     line = f"OK entries={n} signed={signed} unsigned_tail={n - signed} receipts={len(heads)}; not checked: tiles, policy"; print("NOT " * bool(found) + line, *map(": ".join, found), sep="\n"); return bool(found)
 try:
-    name, key_hex, key = pathlib.Path(sys.argv[2]).read_text().strip().split("+", 2); key = unb64(key)[1:]
+    name, key_hex, key = pathlib.Path((sys.argv[2:] or sys.exit(print(__doc__) or 2))[0]).read_text().strip().split("+", 2); key = unb64(key)[1:]
     if (key_id := sha(name.encode() + b"\n\x04" + key)[:4]).hex() != key_hex: raise ValueError("no verifier key")
     try: live = fcntl.flock(os.open(sys.argv[1] + ".lock", os.O_RDONLY), fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError as fault: live = isinstance(fault, BlockingIOError)  # a process is writing this log now
     sys.exit(main(sys.argv[1], sys.argv[3:], bool(live)))
-except (OSError, ValueError, IndexError, TypeError, sqlite3.Error) as fault: print(f"unreadable: {fault}"); sys.exit(2)
+except (OSError, ValueError, IndexError, TypeError, sqlite3.Error) as fault: print(f"unreadable: {fault}; the files are, in this order: audit.db log.vkey [receipts]"); sys.exit(2)

@@ -156,7 +156,8 @@ _TEXTS: dict[str, tuple[str, str, str]] = {
             "The gateway's list of revoked certificates (CRL) is out of date, so it lets nobody in. "
             "Your certificate is not the cause. {clock}"
         ),
-        _CLOCK + "If the clock is right, an administrator must issue a new CRL.",
+        _CLOCK + "If the clock is right, an administrator must issue a new CRL: stop the gateway, then run "
+        "`hsm-console workspace renew` there.",
         _ADMIN,
     ),
     "gateway-crl-missing": (
@@ -248,7 +249,8 @@ _TEXTS: dict[str, tuple[str, str, str]] = {
     ),
     "gateway-certificate-expired": (
         "The gateway's certificate has expired. {clock}",
-        _CLOCK + "If the clock is right, an administrator must issue a new identity for the gateway.",
+        _CLOCK + "If the clock is right, an administrator must issue a new identity for the gateway: stop it, then run "
+        "`hsm-console workspace renew` there.",
         _ADMIN,
     ),
     "gateway-certificate-not-yet-valid": (

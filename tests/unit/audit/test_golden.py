@@ -49,6 +49,17 @@ def test_the_second_verifier_is_one_page_and_stands_alone():
     }
 
 
+@pytest.mark.parametrize("names", [(), ("--help",), ("no.db", "log.vkey"), ("log.vkey", "no.db")])
+def test_the_second_verifier_says_what_it_is_given_and_makes_no_file(tmp_path, names):
+    shutil.copy(GOLDEN / "log.vkey", tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-I", DOCS / "verify.py", *names], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (2, "")
+    assert "audit.db log.vkey [receipt" in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["log.vkey"]
+
+
 def test_the_format_page_explains_every_word():
     page = (DOCS / "audit-format.md").read_text()
     assert all(word.value in page for word in Word)
