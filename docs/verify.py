@@ -37,9 +37,9 @@ def open_proof(path):  # C2SP tlog-proof, or the token's head as JSON -> size, r
         return head[:2] if index < head[0] and climb(leaf, index, head[0], [*map(unb64, lines[3:])]) == head[1] else say("BAD-PROOF", path)
     except (ValueError, IndexError, KeyError): say("BAD-PROOF", f"{path}: the proof does not lead to the root")
 def main(file, receipts, live):
+    if not os.path.isfile(file): raise ValueError(f"{file} is no file")
     wal = live or os.path.exists(file + "-wal") and os.path.getsize(file + "-wal"); folder = pathlib.Path(file).parent / "segments"
-    db = sqlite3.connect(f"file:{file}?" + "mode=ro" + "&immutable=1" * (not wal), uri=True); db.text_factory = bytes; one = lambda what, *keys: db.execute("SELECT " + what, keys).fetchone() or (None, None)
-    tile, row = lambda n: one("data FROM tile WHERE level=0 AND n=?", n)[0], lambda d: one("seq,sealed FROM disclosure WHERE digest=?", d)
+    db = sqlite3.connect(f"file:{file}?" + "mode=ro" + "&immutable=1" * (not wal), uri=True); db.text_factory = bytes; one = lambda what, *keys: db.execute("SELECT " + what, keys).fetchone() or (None, None); tile, row = lambda n: one("data FROM tile WHERE level=0 AND n=?", n)[0], lambda d: one("seq,sealed FROM disclosure WHERE digest=?", d)
     if one("count(*) FROM sqlite_master WHERE type='table' AND name IN ('entry','checkpoint')") != (2,): raise ValueError("no log")
     notes = db.execute("SELECT size, substr(CAST(note AS BLOB), 1, 65536) FROM checkpoint ORDER BY size").fetchall()
     heads = [head for head in map(open_proof, receipts) if head]; sizes = {size for size, _ in heads + notes}
