@@ -6,7 +6,8 @@ history.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import msgspec
 
@@ -15,6 +16,8 @@ from hsm_console.audit.log import AuditLog
 from hsm_console.detect.device_acts import Heads, Record
 from hsm_console.domain import events as ev
 
+T = TypeVar("T")
+_TRIES = 5
 _SOME = "SELECT {} FROM {} ORDER BY {} LIMIT ? OFFSET ?"
 
 
@@ -41,6 +44,23 @@ class HeadCount(msgspec.Struct, frozen=True):
             table = conn.execute("SELECT 1 FROM sqlite_master WHERE name = 'root_signature'").fetchone()
             roots = conn.execute("SELECT count(*) FROM root_signature").fetchone()[0] if table else 0
         return cls(key_id, checkpoints, roots, failed, under_way)
+
+    @classmethod
+    def around(cls, log: AuditLog, key_id: str, read: Callable[[], T]) -> tuple[T, HeadCount]:
+        """What `read` gives of the device, and the count that belongs to it.
+
+        No lease holds up the log's own signatures: while one was made meanwhile, both are asked again. After some
+        tries one signature is left open.
+        """
+        was = cls.take(log, key_id)
+        failed = was.failed
+        for _ in range(_TRIES):
+            told, now = read(), cls.take(log, key_id)
+            failed += now.failed
+            if now.total == was.total and not was.under_way and not now.under_way:
+                return told, msgspec.structs.replace(now, failed=failed)
+            was = now
+        return told, msgspec.structs.replace(now, failed=failed + 1)
 
     def not_told(self, log: AuditLog, before: ev.DeviceLogCompared) -> Heads:
         """The signatures that the device had not told of when it was compared before."""

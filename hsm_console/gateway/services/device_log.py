@@ -12,6 +12,7 @@ import io
 import threading
 import time
 from collections.abc import Sequence
+from functools import partial
 
 import msgspec
 
@@ -120,8 +121,8 @@ class DeviceLog:
             if rows is None:
                 # Nobody's calls come between, so that what the device tells and what the log tells end together.
                 with core.device.station.lease("reading the log of the HSM"):
-                    rows = core.device.run_here("native_log", max(0, before.last), priority=Priority.BULK)
-                    heads, until = HeadCount.take(core.log, self._keys().log), core.log.size
+                    rows, heads = HeadCount.around(core.log, self._keys().log, partial(self._told, before.last))
+                    until = core.log.size
             else:
                 heads, until = HeadCount.take(core.log, self._keys().log), core.log.size
             records = [one for one in device_acts.records(rows) if one.index > before.last]
@@ -142,6 +143,10 @@ class DeviceLog:
             entry=entry,
             beginning=before.until < 0,
         )
+
+    def _told(self, after: int) -> Rows:
+        rows: Rows = self._core.device.run_here("native_log", max(0, after), priority=Priority.BULK)
+        return rows
 
     def _compared(
         self, records: Sequence[Record], before: ev.DeviceLogCompared, until: int, heads: HeadCount, *, complete: bool

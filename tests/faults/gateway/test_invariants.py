@@ -211,7 +211,7 @@ def test_a_fault_of_the_gateway_is_told_without_its_insides(
     def broken(*_: Any) -> Any:
         raise RuntimeError("secret inside")
 
-    monkeypatch.setattr("hsm_console.gateway.projections.keys", broken)
+    monkeypatch.setattr("hsm_console.gateway.projections.keys_page", broken)
     from hsm_console.client import keys
 
     with pytest.raises(ConsoleError) as caught:
