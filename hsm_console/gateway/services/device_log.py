@@ -121,8 +121,8 @@ class DeviceLog:
             if rows is None:
                 # Nobody's calls come between, so that what the device tells and what the log tells end together.
                 with core.device.station.lease("reading the log of the HSM"):
-                    rows, heads = HeadCount.around(core.log, self._keys().log, partial(self._told, before.last))
-                    until = core.log.size
+                    told_now, heads = HeadCount.around(core.log, self._keys().log, partial(self._told, before.last))
+                    rows, until = told_now, core.log.size
             else:
                 heads, until = HeadCount.take(core.log, self._keys().log), core.log.size
             records = [one for one in device_acts.records(rows) if one.index > before.last]
