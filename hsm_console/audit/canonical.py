@@ -61,10 +61,10 @@ def struct_part(value: msgspec.Struct) -> msgspec.Raw | None:
     """The same of a struct, without looking at each member; None when something in it must be looked at.
 
     What the sorted encoder writes is canonical. In ASCII without an escape no text is refused; a number that is
-    refused has a point, an exponent or 16 digits; and what has few brackets is not nested deeply.
+    refused has a point, an exponent or 16 digits, or is none and became null; what has few brackets is not deep.
     """
     data = _encoder.encode(value)
-    plain = data.isascii() and b"\\" not in data and data.decode().isprintable()
+    plain = data.isascii() and b"\\" not in data and b"null" not in data and data.decode().isprintable()
     if not plain or data.count(b"{") + data.count(b"[") > MAX_DEPTH // 2 or _DOUBTFUL.search(data):
         return None
     return msgspec.Raw(data)

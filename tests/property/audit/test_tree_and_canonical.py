@@ -83,6 +83,14 @@ def test_a_struct_that_is_taken_whole_is_what_looking_at_each_member_gives(text,
         assert canonical.encode({"event": part}) == canonical.encode({"event": msgspec.to_builtins(said)})
 
 
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), 1.5, 2**53, -(2**53)])
+def test_a_number_outside_the_profile_is_looked_at(number):
+    """The encoder writes null for what is no number: taken whole it would stand in the log as nothing."""
+    assert canonical.struct_part(Said("", number)) is None
+    with pytest.raises(InputError, match="CANON refused"):
+        canonical.encode(msgspec.to_builtins(Said("", number)))
+
+
 def test_an_ordinary_event_is_taken_whole():
     assert canonical.struct_part(Said("Sign the root key", 7, {"label": "root-2026", "done": True})) is not None
 
