@@ -23,10 +23,10 @@ from hsm_console.cli.terminal import Secrets, given, logged_in, usage
 from hsm_console.client import alerts
 from hsm_console.detect import rulebook, told
 from hsm_console.detect.engine import Alert, Engine
-from hsm_console.detect.rules import Rule, RuleSet, load
+from hsm_console.detect.rules import RuleSet, load
 from hsm_console.domain.errors import ExitCode
 from hsm_console.domain.events import Recorded, RulesLoaded
-from hsm_console.domain.messages.alerts import AlertView, DeviceLogReport, RuleView
+from hsm_console.domain.messages.alerts import AlertView, DeviceLogReport
 
 MOST_DEVICE_LOG = 24 << 20  # more than the gateway takes: it says what is too long
 _MARKS = (b'"alert-raised"', b'"alert-acknowledged"')
@@ -188,22 +188,9 @@ def _in_force(workspace: Path | None) -> RuleSet:
     return rules
 
 
-def _view(rule: Rule) -> RuleView:
-    return RuleView(
-        id=rule.name,
-        title=rule.title,
-        level=rule.level,
-        kind=rule.kind,
-        meaning=rule.meaning,
-        todo=rule.todo,
-        sha256=rule.sha256,
-        false_alarms=rule.false_alarms,
-    )
-
-
 def _rules(args: argparse.Namespace) -> int:
     rules = _in_force(args.workspace)
-    views = sorted((_view(rule) for rule in rules.rules if rule.raises), key=lambda view: view.id)
+    views = sorted((rulebook.view_of(rule) for rule in rules.rules if rule.raises), key=lambda view: view.id)
     if args.json:
         print(msgspec.json.encode({"sha256": rules.sha256, "rules": views}).decode())
         return ExitCode.OK
@@ -230,7 +217,7 @@ def _rule(args: argparse.Namespace) -> int:
     found = next((rule for rule in _in_force(args.workspace).rules if rule.name == args.name), None)
     if found is None:
         raise usage("no-such-rule", f"There is no rule “{args.name}”.")
-    view = _view(found)
+    view = rulebook.view_of(found)
     if args.json:
         print(msgspec.json.encode(view).decode())
         return ExitCode.OK

@@ -11,6 +11,7 @@ from pathlib import Path
 from hsm_console.detect.problems import refused
 from hsm_console.detect.rules import LARGEST, Rule, RuleSet, assemble, read_file
 from hsm_console.domain.errors import ConsoleError, Problem
+from hsm_console.domain.messages.alerts import RuleView
 from hsm_console.domain.reading import open_regular
 
 FOLDER = "rules"
@@ -88,3 +89,17 @@ def _readable(given: Mapping[str, bytes]) -> tuple[dict[str, Rule], tuple[Proble
 
 def _is_rule(name: str) -> bool:
     return name.endswith(SUFFIXES) and not name.startswith(".")
+
+
+def view_of(rule: Rule) -> RuleView:
+    """A rule as people read it, without what a running gateway knows of it."""
+    return RuleView(
+        id=rule.name,
+        title=rule.title,
+        level=rule.level,
+        kind=rule.kind,
+        meaning=rule.meaning,
+        todo=rule.todo,
+        sha256=rule.sha256,
+        false_alarms=rule.false_alarms,
+    )

@@ -148,15 +148,8 @@ class Alerts:
 
 
 def _rule(rule: Rule, fired: tuple[int, int, int], fault: str) -> RuleView:
-    return RuleView(
-        id=rule.name,
-        title=rule.title,
-        level=rule.level,
-        kind=rule.kind,
-        meaning=rule.meaning,
-        todo=rule.todo,
-        sha256=rule.sha256,
-        false_alarms=rule.false_alarms,
+    return replace(
+        rulebook.view_of(rule),
         fired=fired[0],
         last_ms=fired[1],
         last_seq=fired[2],

@@ -96,6 +96,23 @@ class Yard:
     def kill(self, name: str) -> None:
         os.kill(self.clients[name].pid, signal.SIGKILL)
 
+    def dies_in(self, name: str, method: str, when: str) -> Any:
+        """Kill this device's process before or after it carries this call out, until the client's method is deleted.
+
+        Returns the client.
+        """
+        client = self.clients[name]
+        real = getattr(client, method)
+
+        def killed(*arguments: Any) -> Any:
+            if when == "after":
+                real(*arguments)
+            self.kill(name)
+            return real(*arguments)
+
+        setattr(client, method, killed)
+        return client
+
     def token(self, name: str, label: str = "") -> None:
         """A token of its own in the folder where a further device is looked for."""
         folder = self.workspace / "devices" / name

@@ -137,16 +137,7 @@ def test_a_device_killed_while_it_takes_a_key_in_is_found_out(yard: Any, when: s
     """Never copied twice by itself; the open intent ends when both devices are unlocked again."""
     ada = agreed(yard)
     key = yard.make(Algorithm.EC_P256, Usage.SIGN)
-    client = yard.clients["second"]
-    unwrap = client.unwrap
-
-    def killed(*arguments: Any) -> Any:
-        if when == "after":
-            unwrap(*arguments)
-        yard.kill("second")
-        return unwrap(*arguments)
-
-    client.unwrap = killed
+    client = yard.dies_in("second", "unwrap", when)
     order = yard.ordered(ada, "replicate-key", key=key, device="second")
     assert order.state is OrderState.FAILED
     member = yard.gateway.core.device.router.__self__.member("second")

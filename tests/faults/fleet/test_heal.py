@@ -164,16 +164,7 @@ def test_another_object_in_the_place_of_a_lost_key_is_left_alone(yard: Any) -> N
 def test_the_token_killed_while_a_key_comes_back_is_found_out(yard: Any, when: str) -> None:
     ada, pair, _ = copied_to_second(yard)
     lose(yard, "token", pair)
-    token = yard.clients["token"]
-    unwrap = token.unwrap
-
-    def killed(*arguments: Any) -> Any:
-        if when == "after":
-            unwrap(*arguments)
-        yard.kill("token")
-        return unwrap(*arguments)
-
-    token.unwrap = killed
+    token = yard.dies_in("token", "unwrap", when)
     order = yard.ordered(ada, "replicate-key", key=pair, device="primary")
     assert order.state is OrderState.FAILED
     with yard.gateway.core.reading() as conn:
